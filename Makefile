@@ -1,0 +1,75 @@
+# The commands of the README. Everything that they need is installed or built on the way.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := operator devenv tests benchmarks
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(STAMP): pyproject.toml requirements/dev.txt
+	@echo "installing the locked requirements into $(VENV)"
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; set PYTHON=") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: install
+install: $(STAMP) ## Create the virtual environment from the hashed locks
+
+.PHONY: binaries
+binaries: $(STAMP) ## Find or build kube-apiserver, etcd, kubectl (once per machine)
+	$(BIN)/python -m dispersed_devenv binaries
+
+.PHONY: demo
+demo: $(STAMP) ## The whole story on a real Kubernetes API, told step by step
+	$(BIN)/python -m dispersed_devenv demo
+
+.PHONY: up
+up: $(STAMP) ## Start control plane, simulator and operator and leave them running
+	$(BIN)/python -m dispersed_devenv up
+
+.PHONY: down
+down: $(STAMP) ## End what `make up` started
+	$(BIN)/python -m dispersed_devenv down
+
+.PHONY: test
+test: lint binaries ## Everything that CI runs
+	$(BIN)/pytest
+
+.PHONY: unit
+unit: $(STAMP) ## The tests that need no other process
+	$(BIN)/pytest tests/unit
+
+.PHONY: lint
+lint: $(STAMP) ## Style, types, import contracts, generated files
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m dispersed_operator.model.crd --check --docs docs/resources.md crds
+
+.PHONY: generate
+generate: $(STAMP) ## Write the CRDs and the generated pages anew
+	$(BIN)/python -m dispersed_operator.model.crd --docs docs/resources.md crds
+	$(BIN)/python -m dispersed_operator.telemetry.tables docs
+
+.PHONY: lock
+lock: $(STAMP) ## Resolve the requirements anew, with hashes and without index addresses
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --quiet --output-file requirements/operator.txt
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements/dev.txt
+
+.PHONY: clean
+clean: ## Remove the virtual environment and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -1,0 +1,292 @@
+"""Keeping one account true: its key, its holds, its session, its status.
+
+Invariants: account and Secret carry our hold before anything is created with them; a hold is released only when account
+or Secret is being deleted and a LIST begun after that was seen shows no job of the account with our finalizer, computed
+each time (protocol, Holds).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dispersed_operator.accounts import AccountBook, AccountSession, total_rate
+from dispersed_operator.errors import KubernetesNotFound, RemoteError, SettingsError
+from dispersed_operator.kube.client import KubeClient
+from dispersed_operator.kube.merge import merge_patch
+from dispersed_operator.kube.resources import DISPERSED_ACCOUNTS, DISPERSED_JOBS, SECRETS, Resource
+from dispersed_operator.model import naming
+from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.observed import parse_job
+from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.redaction import Redactor
+from dispersed_operator.planning.account import (
+    AccountView,
+    ProbeResult,
+    is_held,
+    project_account,
+    read_credentials,
+)
+from dispersed_operator.planning.cost import rate_text
+from dispersed_operator.planning.tracking import current_run
+from dispersed_operator.planning.trouble import problem_of
+from dispersed_operator.planning.vocabulary import Problem
+from dispersed_operator.remote.signing import Credentials
+from dispersed_operator.store import ResourceStore
+from dispersed_operator.telemetry.metrics import Metrics
+
+Body = Mapping[str, Any]
+SessionFactory = Callable[[ResourceKey, Body, Credentials], AccountSession]
+
+CHECK_SECONDS = 60.0
+PROBLEM_SECONDS = 10.0
+DELETION_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """Which key a session was opened with, so that a rotation is noticed."""
+
+    digest: str
+
+
+class AccountReconciler:
+    """Reconciles DispersedAccounts, one key at a time."""
+
+    def __init__(
+        self,
+        *,
+        store: ResourceStore,
+        kube: KubeClient,
+        book: AccountBook,
+        open_session: SessionFactory,
+        redactor: Redactor,
+        metrics: Metrics,
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
+        on_change: Callable[[ResourceKey], None],
+    ) -> None:
+        self._store = store
+        self._kube = kube
+        self._book = book
+        self._open_session = open_session
+        self._redactor = redactor
+        self._metrics = metrics
+        self._wall = wall
+        self._monotonic = monotonic
+        self._on_change = on_change
+        self._opened: dict[ResourceKey, _Opened] = {}
+
+    async def reconcile(self, key: ResourceKey) -> float | None:
+        """One pass; seconds until the next, None if the account is gone."""
+        body = self._store.get(key)
+        if body is None:
+            await self._close(key)
+            return None
+        if body["metadata"].get("deletionTimestamp"):
+            return await self._let_go(key, body)
+        before = self._blocked(key)
+        problem = await self._check(key, body)
+        self._book.set_problem(key, problem)
+        await self._write_status(key, problem)
+        self._metrics.account_ready(key.namespace, key.name, ready=problem is None)
+        if before != self._blocked(key):
+            self._on_change(key)
+        return CHECK_SECONDS if problem is None else PROBLEM_SECONDS
+
+    async def fresh_holds(self, key: ResourceKey) -> Problem | None:
+        """C3: account and Secret read now, after the intent was won. The problem if one of them is going, else None."""
+        session = self._book.get(key.namespace, key.name)
+        if session is None:
+            return Problem(Reason.INVALID_REFERENCE, "the account was closed")
+        try:
+            account = await self._kube.get(DISPERSED_ACCOUNTS, namespace=key.namespace, name=key.name)
+            secret = await self._kube.get(SECRETS, namespace=key.namespace, name=session.secret_name)
+        except KubernetesNotFound:
+            return Problem(Reason.INVALID_REFERENCE, "the account or its Secret is gone")
+        if is_held(account["metadata"]) and is_held(secret["metadata"]):
+            return None
+        return Problem(Reason.INVALID_REFERENCE, "the account or its Secret is being deleted")
+
+    def _blocked(self, key: ResourceKey) -> Problem | None:
+        return self._book.facts(key.namespace, key.name).blocker
+
+    # --- readiness ---
+
+    async def _check(self, key: ResourceKey, body: Body) -> Problem | None:
+        """Secret, holds, session, key: the first problem, or None."""
+        secret_name = body["spec"]["credentialsSecretRef"]["name"]
+        try:
+            secret = await self._kube.get(SECRETS, namespace=key.namespace, name=secret_name)
+        except KubernetesNotFound:
+            return Problem(Reason.INVALID_REFERENCE, f"the Secret {key.namespace}/{secret_name} does not exist")
+        if secret["metadata"].get("deletionTimestamp"):
+            await self._release_secret_of_living_account(key, secret)
+            return Problem(Reason.INVALID_REFERENCE, f"the Secret {key.namespace}/{secret_name} is being deleted")
+        credentials = read_credentials(secret, secret_name)
+        if isinstance(credentials, Problem):
+            return credentials
+        self._redactor.register(credentials.secret_key)
+        await self._hold(DISPERSED_ACCOUNTS, body, key)
+        await self._hold(SECRETS, secret, None)
+        session = await self._session(key, body, credentials)
+        if isinstance(session, Problem):
+            return session
+        return await self._ask(session)
+
+    async def _session(self, key: ResourceKey, body: Body, credentials: Credentials) -> AccountSession | Problem:
+        digest = hashlib.sha256(f"{credentials.public_key}|{credentials.secret_key}".encode()).hexdigest()
+        opened, session = self._opened.get(key), self._book.get(key.namespace, key.name)
+        if session is not None and opened is not None and opened.digest == digest:
+            return session
+        before = self._book.take(key)
+        if before is not None:
+            await before.close()
+        try:
+            session = self._open_session(key, body, credentials)
+        except SettingsError as error:
+            return Problem(Reason.INVALID_REFERENCE, str(error))
+        session.problem = Problem(Reason.ACCOUNT_PROBING, "the account is being checked")
+        self._book.open(session)
+        self._opened[key] = _Opened(digest)
+        return session
+
+    async def _ask(self, session: AccountSession) -> Problem | None:
+        """Whether the service accepts the key; the clock is read on the way."""
+        try:
+            if session.probes is None:
+                session.probes = await session.client.probe()
+                session.last_answer = self._monotonic()
+            elif self._monotonic() - session.last_answer > CHECK_SECONDS / 2 or session.problem is not None:
+                await session.client.page_jobs(page=1, limit=1)
+                session.last_answer = self._monotonic()
+        except RemoteError as error:
+            _log.warning("account %s/%s: %s", session.key.namespace, session.key.name, error)
+            return problem_of(error)
+        session.problem = None
+        return session.blocker()
+
+    # --- holds ---
+
+    async def _hold(self, resource: Resource, body: Body, key: ResourceKey | None) -> None:
+        """Put our hold on an object by compare-and-swap."""
+        metadata = body["metadata"]
+        finalizers = list(metadata.get("finalizers") or ())
+        if naming.HOLD_FINALIZER in finalizers:
+            return
+        await self._write_finalizers(resource, metadata, [*finalizers, naming.HOLD_FINALIZER], key)
+
+    async def _release(self, resource: Resource, body: Body, key: ResourceKey | None) -> None:
+        metadata = body["metadata"]
+        finalizers = list(metadata.get("finalizers") or ())
+        if naming.HOLD_FINALIZER in finalizers:
+            left = [name for name in finalizers if name != naming.HOLD_FINALIZER]
+            await self._write_finalizers(resource, metadata, left, key)
+
+    async def _write_finalizers(
+        self, resource: Resource, metadata: Body, finalizers: list[str], key: ResourceKey | None
+    ) -> None:
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": finalizers}}
+        answer = await self._kube.patch(resource, namespace=metadata["namespace"], name=metadata["name"], body=patch)
+        if key is not None:
+            self._store.put(key, answer)
+
+    async def _jobs_hold(self, namespace: str, names: set[str]) -> bool:
+        """Whether a LIST begun now shows a job of one of these accounts with our finalizer."""
+        items, _ = await self._kube.list_all(DISPERSED_JOBS, namespace=namespace)
+        jobs = (parse_job(item) for item in items)
+        return any(job.has_finalizer and job.account_name in names for job in jobs)
+
+    async def _release_secret_of_living_account(self, key: ResourceKey, secret: Body) -> None:
+        """A Secret that is being deleted goes once no job needs its key; the account then waits for a new one."""
+        if naming.HOLD_FINALIZER not in (secret["metadata"].get("finalizers") or ()):
+            return
+        if not await self._jobs_hold(key.namespace, self._users_of(key.namespace, secret["metadata"]["name"])):
+            await self._release(SECRETS, secret, None)
+
+    async def _let_go(self, key: ResourceKey, body: Body) -> float | None:
+        """The account is being deleted: creates stop at once, and it goes when no job needs it any more."""
+        if naming.HOLD_FINALIZER not in (body["metadata"].get("finalizers") or ()):
+            return None
+        going = Problem(Reason.INVALID_REFERENCE, f"the DispersedAccount {key.name} is being deleted")
+        self._book.set_problem(key, going)
+        if await self._jobs_hold(key.namespace, {key.name}):
+            await self._write_status(key, going)
+            return DELETION_SECONDS
+        secret_name = body["spec"]["credentialsSecretRef"]["name"]
+        others = self._users_of(key.namespace, secret_name) - {key.name}
+        if not others:
+            try:
+                secret = await self._kube.get(SECRETS, namespace=key.namespace, name=secret_name)
+                await self._release(SECRETS, secret, None)
+            except KubernetesNotFound:
+                _log.info("account %s/%s: its Secret is gone already", key.namespace, key.name)
+        await self._release(DISPERSED_ACCOUNTS, body, key)
+        await self._close(key)
+        return None
+
+    def _users_of(self, namespace: str, secret_name: str) -> set[str]:
+        """The names of all accounts that use this Secret."""
+        bodies = ((key, self._store.get(key)) for key in self._store.keys(Kind.ACCOUNT) if key.namespace == namespace)
+        return {
+            key.name
+            for key, body in bodies
+            if body is not None and body["spec"]["credentialsSecretRef"]["name"] == secret_name
+        }
+
+    async def _close(self, key: ResourceKey) -> None:
+        session = self._book.take(key)
+        self._book.set_problem(key, None)
+        self._opened.pop(key, None)
+        if session is not None:
+            await session.close()
+        self._metrics.account_gone(key.namespace, key.name)
+
+    # --- status ---
+
+    async def _write_status(self, key: ResourceKey, problem: Problem | None) -> None:
+        body = self._store.get(key)
+        if body is None:
+            return
+        new = project_account(body, self._view(key, problem), wall=self._wall())
+        difference = merge_patch(body.get("status") or {}, new)
+        if not difference:
+            return
+        patch = {"metadata": {"resourceVersion": body["metadata"]["resourceVersion"]}, "status": difference}
+        answer = await self._kube.patch(
+            DISPERSED_ACCOUNTS, namespace=key.namespace, name=key.name, body=patch, subresource="status"
+        )
+        self._store.put(key, answer)
+        self._metrics.status_written(Kind.ACCOUNT)
+
+    def _view(self, key: ResourceKey, problem: Problem | None) -> AccountView:
+        session = self._book.get(key.namespace, key.name)
+        live, rates = 0, []
+        for job_key in self._store.jobs_of_account(key.namespace, key.name):
+            job = self._store.get(job_key)
+            uuid = ((job or {}).get("status") or {}).get("jobUUID")
+            snapshot = session.view.get(uuid) if session is not None and uuid else None
+            if snapshot is not None and not snapshot.job.terminal:
+                live += 1
+                run = current_run(snapshot.runs)
+                rates.append(run.hourly_rate_usd if run is not None else None)
+        probes = session.probes if session is not None else None
+        offset = session.client.clock.offset() if session is not None else None
+        if offset is not None:
+            self._metrics.account_clock_offset(key.namespace, key.name, offset)
+        return AccountView(
+            problem=problem,
+            public_key=session.client.public_key if session is not None else None,
+            identity=session.identity if session is not None else None,
+            clock_offset=offset,
+            live_jobs=live,
+            hourly_rate_usd=rate_text(total_rate(rates)),
+            probes=None
+            if probes is None
+            else ProbeResult(probes.replay_refused, probes.stale_refused, probes.window_seconds, probes.server_time),
+        )

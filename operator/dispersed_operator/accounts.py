@@ -1,0 +1,158 @@
+"""The accounts that this process has opened: client, clock, listings, view and poller of each.
+
+A job asks here what may be done with its account at this moment; the answer is computed each time and never stored.
+Sessions are opened, changed and closed by `account_reconciler` alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from dispersed_operator.model.intent import AccountMark
+from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.remote import Listing
+from dispersed_operator.model.windows import ProofWindows
+from dispersed_operator.planning.account import clock_problem
+from dispersed_operator.planning.matching import ListingIndex, index_listing
+from dispersed_operator.planning.vocabulary import AccountFacts, Problem
+from dispersed_operator.remote.client import DispersedClient
+from dispersed_operator.remote.listing import ListingService
+from dispersed_operator.remote.poller import AccountPoller
+from dispersed_operator.remote.probes import Probes
+from dispersed_operator.remote.view import RemoteView
+
+NOWHERE = ProofWindows()
+
+
+@dataclass(slots=True, eq=False)
+class AccountSession:
+    """One opened account. `problem` is why nothing may be created with it (None: ready). Times are monotonic
+    seconds.
+    """
+
+    key: ResourceKey
+    client: DispersedClient
+    listings: ListingService
+    view: RemoteView
+    poller: AccountPoller
+    windows: ProofWindows
+    max_clock_offset: float
+    secret_name: str
+    problem: Problem | None
+    probes: Probes | None = None
+    identity: str | None = None
+    continuous_keys: set[str] = field(default_factory=set)
+    last_answer: float = float("-inf")
+    poll_task: asyncio.Task[None] | None = None
+    _index: ListingIndex | None = None
+
+    @property
+    def mark(self) -> AccountMark:
+        return AccountMark(self.client.host, self.client.public_key, self.identity)
+
+    def blocker(self) -> Problem | None:
+        """Why nothing may be created now, None if creating is allowed."""
+        if self.problem is not None:
+            return self.problem
+        if self.probes is None:
+            return Problem(Reason.ACCOUNT_PROBING, "the account is being checked")
+        return clock_problem(self.client.clock.offset(), self.max_clock_offset)
+
+    def effective_windows(self) -> ProofWindows:
+        """The proof windows with the signature window that the probes found (protocol, "checked per account")."""
+        found = self.probes.window_seconds if self.probes is not None else None
+        if found is None or found <= self.windows.signature_window:
+            return self.windows
+        return replace(self.windows, signature_window=float(found))
+
+    def index(self, listing: Listing) -> ListingIndex:
+        """The index of a listing, made once per listing."""
+        if self._index is None or self._index.listing is not listing:
+            self._index = index_listing(listing)
+        if listing.account_identity is not None:
+            self.identity = listing.account_identity
+        return self._index
+
+    async def close(self) -> None:
+        """Stop polling and listing."""
+        if self.poll_task is not None:
+            self.poll_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.poll_task
+        await self.listings.aclose()
+
+
+class AccountBook:
+    """The open sessions by account, and what they mean for jobs."""
+
+    def __init__(self, *, windows_for: Callable[[str], ProofWindows]) -> None:
+        self._sessions: dict[ResourceKey, AccountSession] = {}
+        self._problems: dict[ResourceKey, Problem] = {}
+        self.windows_for = windows_for
+
+    def get(self, namespace: str, name: str) -> AccountSession | None:
+        """The session of an account, None if none is open."""
+        return self._sessions.get(ResourceKey(Kind.ACCOUNT, namespace, name))
+
+    def sessions(self) -> Iterable[AccountSession]:
+        return tuple(self._sessions.values())
+
+    def open(self, session: AccountSession) -> None:
+        """Register a session; the caller closed the one before it."""
+        self._sessions[session.key] = session
+
+    def take(self, key: ResourceKey) -> AccountSession | None:
+        """Remove and return a session, so that nobody starts anything new with it."""
+        return self._sessions.pop(key, None)
+
+    def set_problem(self, key: ResourceKey, problem: Problem | None) -> None:
+        """Note why an account is not ready; it also blocks an open session."""
+        if problem is None:
+            self._problems.pop(key, None)
+        else:
+            self._problems[key] = problem
+        session = self._sessions.get(key)
+        if session is not None:
+            session.problem = problem
+
+    def problem(self, key: ResourceKey) -> Problem | None:
+        return self._problems.get(key)
+
+    def facts(self, namespace: str, name: str) -> AccountFacts:
+        """The account as a job sees it now."""
+        key = ResourceKey(Kind.ACCOUNT, namespace, name)
+        session = self._sessions.get(key)
+        if session is None:
+            missing = Problem(Reason.INVALID_REFERENCE, f"the DispersedAccount {namespace}/{name} does not exist")
+            return AccountFacts(
+                name=name,
+                mark=None,
+                blocker=self._problems.get(key, missing),
+                reachable=False,
+                expiry_enforced=None,
+                windows=NOWHERE,
+                server_time=None,
+                server_date_age=None,
+            )
+        clock = session.client.clock
+        return AccountFacts(
+            name=name,
+            mark=session.mark,
+            blocker=session.blocker(),
+            reachable=True,
+            expiry_enforced=session.probes.expiry_enforced if session.probes is not None else None,
+            windows=session.effective_windows(),
+            server_time=clock.now(),
+            server_date_age=clock.age(),
+            continuous_keys=frozenset(session.continuous_keys),
+        )
+
+
+def total_rate(rates: Iterable[Decimal | None]) -> Decimal:
+    """The sum of the rates that are known."""
+    return sum((rate for rate in rates if rate is not None), Decimal(0))

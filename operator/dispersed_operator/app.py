@@ -1,0 +1,361 @@
+"""The composition root: builds the rooms, starts them in order, and stops them in order.
+
+Start: logs, health, Kubernetes client, cluster identity, own LIST (the barrier), watch, workers. Nothing is reconciled
+before the barrier has passed. Stop: intake, watch, requests in flight (45 s), workers, accounts, sessions. A job is
+never cancelled because the operator stops. The process ends with a failure if the watch dies, if the API server's state
+went back in time, or if a worker dies: a fresh process starts clean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import signal
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import httpx
+
+from dispersed_operator import __version__
+from dispersed_operator.account_reconciler import AccountReconciler
+from dispersed_operator.accounts import AccountBook
+from dispersed_operator.config import Settings
+from dispersed_operator.connection import ConnectionSecrets
+from dispersed_operator.creates import Creates
+from dispersed_operator.edge import Edge
+from dispersed_operator.effects import Effects
+from dispersed_operator.errors import KubernetesError, OperatorError
+from dispersed_operator.gauges import Gauges
+from dispersed_operator.kube.client import KubeClient
+from dispersed_operator.kube.credentials import Credentials, find_credentials
+from dispersed_operator.kube.events import EventRecorder
+from dispersed_operator.kube.resources import NAMESPACES
+from dispersed_operator.kube.resync import Resync
+from dispersed_operator.leadership import SoleLeader
+from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.redaction import Redactor
+from dispersed_operator.reconciler import JobReconciler, Outcome
+from dispersed_operator.remote.transport import build_http_client
+from dispersed_operator.sessions import SessionFactory
+from dispersed_operator.statuses import StatusWriter
+from dispersed_operator.store import ResourceStore, key_of
+from dispersed_operator.telemetry.health import HealthServer, LoopLag, must_be_younger, must_hold
+from dispersed_operator.telemetry.logs import configure_logs
+from dispersed_operator.telemetry.metrics import Metrics
+from dispersed_operator.telemetry.vocabulary import EventResult
+from dispersed_operator.workers import Workers
+from dispersed_operator.workqueue import Lane, WorkQueue
+
+POST_GRACE_SECONDS = 45.0
+RETRY_CEILING_SECONDS = 60.0
+OLDEST_WORK_SECONDS = 300.0
+
+_log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> int:
+    """Run the operator until SIGTERM or SIGINT; the process's exit code."""
+    redactor = Redactor()
+    configure_logs(level=settings.log_level, log_format=settings.log_format, redactor=redactor)
+    credentials = find_credentials(
+        kubeconfig=settings.kubeconfig,
+        context=settings.context,
+        proxy=settings.kube_proxy.get_secret_value() if settings.kube_proxy is not None else None,
+    )
+    try:
+        return asyncio.run(App(settings, credentials, redactor).run())
+    except OperatorError as error:
+        _log.error("the operator ends: %s", error)
+        return 1
+
+
+class App:
+    """One running operator."""
+
+    def __init__(self, settings: Settings, credentials: Credentials, redactor: Redactor) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._redactor = redactor
+        self._namespaces = settings.namespaces or None
+        self._metrics = Metrics()
+        self._store = ResourceStore(namespaces=self._namespaces)
+        self._queue: WorkQueue[ResourceKey] = WorkQueue(
+            monotonic=time.monotonic, random=random.random, max_delay=RETRY_CEILING_SECONDS, hooks=self._metrics
+        )
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._background: list[asyncio.Task[None]] = []
+
+    async def run(self) -> int:
+        """Start everything, wait for the end, stop everything."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        configuration = await self._credentials.configuration()
+        async with contextlib.AsyncExitStack() as stack:
+            kube = await stack.enter_async_context(KubeClient(configuration, random=random.random))
+            http = await stack.enter_async_context(self._http_client())
+            await self._serve(kube, http)
+        if self._failure is not None:
+            _log.error("the operator ends: %s", self._failure)
+            return 1
+        _log.info("stopped")
+        return 0
+
+    async def _serve(self, kube: KubeClient, http: httpx.AsyncClient) -> None:
+        self._build(kube, http)
+        await self._health.start()
+        try:
+            self._spawn(self._lag.run())
+            if await self._until_stop(self._identify(kube)):
+                return
+            self._reconcilers(kube)
+            self._spawn(self._resync.run())
+            if await self._until_stop(self._resync.barrier.wait()):
+                return
+            self._edge.start()
+            self._edge.failed.add_done_callback(self._edge_ended)
+            self._workers.start(self._settings.workers)
+            _log.info("working", extra={"fields": {"version": __version__, "holder": self._settings.holder}})
+            await self._stop.wait()
+        finally:
+            await self._shut_down()
+
+    def _build(self, kube: KubeClient, http: httpx.AsyncClient) -> None:
+        """Everything that does not need the cluster's identity."""
+        settings = self._settings
+        self._leader = SoleLeader(time.monotonic)
+        self._book = AccountBook(windows_for=settings.windows_for)
+        self._sessions = SessionFactory(
+            settings=settings, http=http, book=self._book, store=self._store, queue=self._queue, metrics=self._metrics
+        )
+        self._recorder = EventRecorder(
+            kube,
+            instance=settings.holder,
+            clock=time.time,
+            on_failure=lambda _reason: self._metrics.event_recorded(EventResult.DROPPED),
+        )
+        self._statuses = StatusWriter(
+            store=self._store,
+            kube=kube,
+            recorder=self._recorder,
+            metrics=self._metrics,
+            monotonic=time.monotonic,
+            wall=time.time,
+        )
+        self._accounts = AccountReconciler(
+            store=self._store,
+            kube=kube,
+            book=self._book,
+            open_session=self._sessions.open,
+            redactor=self._redactor,
+            metrics=self._metrics,
+            wall=time.time,
+            monotonic=time.monotonic,
+            on_change=self._account_changed,
+        )
+        self._resync = Resync(
+            kube,
+            self._store,
+            (Kind.ACCOUNT, Kind.JOB),
+            namespaces=self._namespaces,
+            interval=settings.resync_seconds,
+            on_changes=self._add_all,
+            monotonic=time.monotonic,
+            random=random.random,
+        )
+        self._edge = Edge(self._credentials, self._on_event, namespaces=self._namespaces, random=random.random)
+        self._workers = Workers(
+            queue=self._queue,
+            reconcile=self._reconcile,
+            metrics=self._metrics,
+            deadline=settings.reconcile_deadline_seconds,
+            monotonic=time.monotonic,
+            fatal=self._fail,
+        )
+        self._lag = LoopLag(time.monotonic)
+        self._gauges = Gauges(
+            metrics=self._metrics, store=self._store, queue=self._queue, book=self._book, resync=self._resync
+        )
+        self._health = self._health_server()
+
+    def _reconcilers(self, kube: KubeClient) -> None:
+        """What signs jobs: only once the cluster's identity is known."""
+        creates = Creates(
+            cluster_id=self._cluster_id,
+            holder=self._settings.holder,
+            store=self._store,
+            kube=kube,
+            statuses=self._statuses,
+            metrics=self._metrics,
+            check_holds=self._accounts.fresh_holds,
+            nonces=lambda: secrets.token_hex(16),
+            monotonic=time.monotonic,
+            wall=time.time,
+        )
+        effects = Effects(
+            store=self._store,
+            kube=kube,
+            creates=creates,
+            statuses=self._statuses,
+            connections=ConnectionSecrets(kube),
+            redactor=self._redactor,
+            metrics=self._metrics,
+            monotonic=time.monotonic,
+        )
+        self._creates = creates
+        self._jobs = JobReconciler(
+            cluster_id=self._cluster_id,
+            store=self._store,
+            book=self._book,
+            effects=effects,
+            statuses=self._statuses,
+            leading_since=self._leader.leading_since,
+            monotonic=time.monotonic,
+            wall=time.time,
+        )
+
+    def _http_client(self) -> httpx.AsyncClient:
+        settings = self._settings
+        return build_http_client(
+            settings.remote_concurrency,
+            proxy=settings.remote_proxy.get_secret_value() if settings.remote_proxy is not None else None,
+            ca=str(settings.remote_ca_file) if settings.remote_ca_file is not None else None,
+        )
+
+    def _health_server(self) -> HealthServer:
+        live = (
+            self._lag.check(),
+            must_hold("watch", lambda: not self._stop.is_set(), "the process is stopping"),
+            must_be_younger("resync", self._resync_age, self._settings.resync_seconds * 3 + 60),
+            must_be_younger("queue", self._queue.oldest_age, OLDEST_WORK_SECONDS),
+        )
+        ready = (
+            must_hold("barrier", self._resync.barrier.is_set, "the first listing is not complete"),
+            must_hold("watch", lambda: self._edge.ready, "the watch has not started"),
+            must_hold("workers", lambda: self._workers.alive, "the workers are not running"),
+            must_hold("leading", lambda: self._leader.leading, "another process leads"),
+        )
+        return HealthServer(
+            host=self._settings.health_host,
+            port=self._settings.health_port,
+            metrics=self._metrics,
+            live=live,
+            ready=ready,
+            port_file=self._settings.health_port_file,
+            before_scrape=self._gauges.refresh,
+        )
+
+    def _resync_age(self) -> float | None:
+        """The age of the last complete listing; none yet while the process waits for the API server to come up."""
+        return self._resync.age() if self._resync.barrier.is_set() else 0.0
+
+    async def _identify(self, kube: KubeClient) -> None:
+        """The cluster id: a setting, else the uid of kube-system, or of the only namespace where cluster rights are
+        missing."""
+        if self._settings.cluster_id is not None:
+            self._cluster_id = self._settings.cluster_id
+            return
+        delay = 1.0
+        while True:
+            try:
+                body = await kube.get(NAMESPACES, namespace=None, name="kube-system")
+            except KubernetesError as error:
+                _log.warning("cannot read the identity of the cluster, trying again: %s", error)
+                await asyncio.sleep(delay)
+                delay = min(30.0, delay * 2)
+                continue
+            self._cluster_id = str(body["metadata"]["uid"])
+            return
+
+    async def _until_stop(self, waiting: Coroutine[Any, Any, object]) -> bool:
+        """Wait for something, or for the stop; True if the stop came first."""
+        task = asyncio.ensure_future(waiting)
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if task.done():
+            await task
+            return self._stop.is_set()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return True
+
+    # --- events
+    # --------------------------------------------------------------------------------------------------------
+
+    def _on_event(self, event_type: str | None, body: dict[str, Any]) -> None:
+        """From the watch into the store and the queue; runs in our loop."""
+        key = key_of(body)
+        changed = self._store.remove(key, body) if event_type == "DELETED" else self._store.put(key, body)
+        if changed:
+            self._queue.add(key)
+            if key.kind is Kind.ACCOUNT and event_type == "DELETED":
+                self._account_changed(key)
+
+    def _add_all(self, keys: frozenset[ResourceKey]) -> None:
+        for key in sorted(keys, key=lambda item: item.kind is not Kind.ACCOUNT):
+            self._queue.add(key)
+
+    def _account_changed(self, key: ResourceKey) -> None:
+        for job in self._store.jobs_of_account(key.namespace, key.name):
+            self._queue.add(job, Lane.LIFECYCLE)
+
+    async def _reconcile(self, key: ResourceKey) -> Outcome:
+        if key.kind is Kind.ACCOUNT:
+            return Outcome(after=await self._accounts.reconcile(key), urgent=True)
+        outcome = await self._jobs.reconcile(key)
+        self._wake_leaving_account(key)
+        return outcome
+
+    def _wake_leaving_account(self, key: ResourceKey) -> None:
+        """A job that went may have been the last that held its account."""
+        if self._store.get(key) is not None:
+            return
+        for account in self._store.keys(Kind.ACCOUNT):
+            body = self._store.get(account)
+            if account.namespace == key.namespace and body is not None and body["metadata"].get("deletionTimestamp"):
+                self._queue.add(account)
+
+    # --- the end
+    # -------------------------------------------------------------------------------------------------------
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._stop.set()
+
+    def _edge_ended(self, ended: asyncio.Future[None]) -> None:
+        if not ended.cancelled() and ended.exception() is not None:
+            self._fail(ended.exception() or RuntimeError("the watch ended"))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._background_ended)
+        self._background.append(task)
+
+    def _background_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    async def _shut_down(self) -> None:
+        """The order of the architecture page: intake, watch, POSTs in flight, statuses, sessions."""
+        _log.info("stopping")
+        deadline = time.monotonic() + self._settings.shutdown_grace_seconds
+        self._queue.close(drain=False)
+        await self._edge.stop()
+        creates: Creates | None = getattr(self, "_creates", None)
+        if creates is not None and not await creates.drain(POST_GRACE_SECONDS):
+            _log.warning("a create request was still under way; the next start looks its job up")
+        await self._workers.stop(max(1.0, deadline - time.monotonic()))
+        for session in self._book.sessions():
+            await session.close()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._health.stop()

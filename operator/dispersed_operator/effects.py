@@ -1,0 +1,217 @@
+"""The effects: what each planned action does to the two APIs. Every method is one step; nothing here decides.
+
+Creates are in `creates.py`, because a POST has rules of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from dispersed_operator.accounts import AccountSession
+from dispersed_operator.connection import ConnectionSecrets
+from dispersed_operator.creates import Creates
+from dispersed_operator.errors import KubernetesNotFound, MalformedAnswer, OperatorError, RemoteError, RemoteNotFound
+from dispersed_operator.kube.client import KubeClient
+from dispersed_operator.kube.resources import DISPERSED_JOBS
+from dispersed_operator.model import naming
+from dispersed_operator.model.event_reasons import EventReason
+from dispersed_operator.model.keys import ResourceKey
+from dispersed_operator.model.observed import parse_job
+from dispersed_operator.model.redaction import Redactor
+from dispersed_operator.model.remote import RemoteRun
+from dispersed_operator.passes import Pass
+from dispersed_operator.planning import vocabulary as say
+from dispersed_operator.statuses import StatusWriter
+from dispersed_operator.store import ResourceStore
+from dispersed_operator.telemetry.metrics import Metrics
+from dispersed_operator.telemetry.vocabulary import CancelResult, LookupResult, ResolveAnswer
+
+_log = logging.getLogger(__name__)
+
+
+class Effects:
+    """Carries actions out and leaves what was learnt on the desk (`Pass`)."""
+
+    def __init__(
+        self,
+        *,
+        store: ResourceStore,
+        kube: KubeClient,
+        creates: Creates,
+        statuses: StatusWriter,
+        connections: ConnectionSecrets,
+        redactor: Redactor,
+        metrics: Metrics,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._kube = kube
+        self._creates = creates
+        self._statuses = statuses
+        self._connections = connections
+        self._redactor = redactor
+        self._metrics = metrics
+        self._monotonic = monotonic
+
+    async def carry_out(self, work: Pass, action: say.Action) -> None:  # noqa: C901, PLR0912 - one line per action
+        """Do one step. Raises RemoteError or KubernetesError; what was learnt before that stays on the desk."""
+        match action:
+            case say.ReadServerTime():
+                await _session(work).client.page_jobs(page=1, limit=1)
+            case say.ReadListing():
+                await self._read_listing(work, action)
+            case say.ReadJob():
+                await self._read_job(work, action.uuid)
+            case say.ReadRun():
+                await self._read_run(work, action.uuid)
+            case say.ClaimIntent():
+                await self._creates.claim(work, action.attempt)
+            case say.SendCreate():
+                await self._creates.send(work)
+            case say.RefuseIntent():
+                await self._creates.refuse(work, action)
+            case say.RecordCreate():
+                await self._creates.record(work, action)
+            case say.RememberSighting():
+                self._remember_sighting(work, action)
+            case say.RememberMissing():
+                work.memory = replace(work.memory, first_missing=action.server_date)
+            case say.CancelJob():
+                await self._cancel(work, action)
+            case say.ApplySecret():
+                work.secret = await self._connections.apply(work.resource, action.name, action.data)
+                work.memory = replace(work.memory, reads=0)
+            case say.DeleteSecret():
+                await self._connections.delete(work.resource, action.name)
+                work.secret = say.SecretState.REMOVED
+            case say.DropFinalizer():
+                await self._drop_finalizer(work, action)
+            case say.CountAnswer():
+                await self._answer(work, action)
+            case say.Rest():
+                raise AssertionError("a rest is not an effect")
+
+    async def refresh(self, key: ResourceKey) -> None:
+        """Read a resource afresh into the store (after a conflict or a 404)."""
+        before = self._store.version(key)
+        try:
+            body = await self._kube.get(DISPERSED_JOBS, namespace=key.namespace, name=key.name)
+        except KubernetesNotFound:
+            self._store.gone(key, before)
+            return
+        self._store.put(key, body)
+
+    async def _read_listing(self, work: Pass, action: say.ReadListing) -> None:
+        session = _session(work)
+        listing = await session.listings.get(
+            since=action.since, begun_after=action.begun_after, page_size=action.page_size
+        )
+        work.listing = session.index(listing)
+        for uuid in work.listing.uuids:
+            for key in self._store.by_uuid(uuid):
+                body = self._store.get(key)
+                record = parse_job(body).record if body is not None else None
+                if record is not None and record.uuid == uuid and record.account is not None:
+                    session.continuous_keys.add(record.account.public_key)
+
+    async def _read_job(self, work: Pass, uuid: str) -> None:
+        session = _session(work)
+        begun = self._monotonic()
+        try:
+            job = await session.client.get_job(uuid)
+        except RemoteNotFound as error:
+            now = session.client.clock.now()
+            date = error.server_date if error.server_date is not None else int(now or 0)
+            work.job, work.runs = say.Missing(date), None
+            return
+        work.memory = replace(work.memory, first_missing=None)
+        work.job, work.runs = job, await session.client.list_runs(uuid)
+        for token in (*job.access_tokens, *(token for run in work.runs for token in run.access_tokens)):
+            self._redactor.register(token)
+        if job.terminal:
+            session.view.record(job, work.runs, seen=begun)
+
+    async def _read_run(self, work: Pass, uuid: str) -> None:
+        work.memory = replace(work.memory, reads=work.memory.reads + 1)
+        try:
+            run = await _session(work).client.get_run(uuid)
+        except (RemoteNotFound, MalformedAnswer) as error:
+            _log.info("run %s cannot be read: %s", uuid, error)
+            run = RemoteRun(uuid=uuid, job_uuid=work.resource.job_uuid or "", status="")
+        for token in run.access_tokens:
+            self._redactor.register(token)
+        work.run = replace(run, logs=self._redactor.clean(run.logs)) if run.logs else run
+
+    def _remember_sighting(self, work: Pass, action: say.RememberSighting) -> None:
+        memory = work.memory
+        work.memory = replace(
+            memory,
+            sightings=(*memory.sightings, action.sighting)[-64:],
+            lookups=memory.lookups + 1,
+            next_lookup=action.next_lookup,
+        )
+        self._metrics.looked_up(LookupResult.NOT_YET_CONCLUSIVE)
+
+    async def _cancel(self, work: Pass, action: say.CancelJob) -> None:
+        """D4: whatever the cancel answers, the job is read again; only that read counts."""
+        session = _session(work)
+        first = work.memory.cancels == 0
+        work.memory = replace(work.memory, last_cancel=self._monotonic())
+        try:
+            await session.client.cancel_job(action.uuid, action.reason)
+            self._metrics.cancelled(CancelResult.SENT)
+        except RemoteError as error:
+            _log.warning("cancel of %s: %s", action.uuid, error)
+            self._metrics.cancelled(CancelResult.FAILED)
+        if action.extra:
+            await self._follow_extra(work, session, action.uuid)
+            return
+        work.memory = replace(work.memory, cancels=work.memory.cancels + 1, cancelled_by_us=True)
+        work.forget_reads()
+        if first:
+            await self._statuses.tell(work.resource, EventReason.CANCELLING, f"cancelling remote job {action.uuid}")
+
+    async def _follow_extra(self, work: Pass, session: AccountSession, uuid: str) -> None:
+        job = await session.client.get_job(uuid)
+        if job.terminal:
+            work.memory = replace(work.memory, extras=tuple(item for item in work.memory.extras if item != uuid))
+            text = f"remote job {uuid}, a duplicate, was cancelled"
+            await self._statuses.tell(work.resource, EventReason.DUPLICATE_CANCELLED, text, warning=True)
+
+    async def _drop_finalizer(self, work: Pass, action: say.DropFinalizer) -> None:
+        """D6: the final cost, then our finalizer, by compare-and-swap."""
+        if action.situation is not None:
+            server_time = work.session.client.clock.now() if work.session is not None else None
+            work.resource = await self._statuses.write(work.resource, action.situation, server_time)
+        resource = work.resource
+        await self._statuses.tell(resource, action.reason, action.message, warning=action.forced)
+        left = [name for name in resource.finalizers if name != naming.JOB_FINALIZER]
+        patch = {"metadata": {"resourceVersion": resource.resource_version, "finalizers": left}}
+        answer = await self._kube.patch(
+            DISPERSED_JOBS, namespace=resource.key.namespace, name=resource.key.name, body=patch
+        )
+        if action.forced:
+            self._metrics.force_finalized()
+        if left:
+            self._store.put(resource.key, answer)
+        else:  # with the last finalizer the object is gone, and the answer carries no newer version
+            self._store.gone(resource.key, self._store.version(resource.key))
+        self._statuses.forget(resource.key)
+        work.resource = parse_job(answer)
+        work.memory = say.Memory()
+        _log.info("finalizer removed: %s", action.message)
+
+    async def _answer(self, work: Pass, action: say.CountAnswer) -> None:
+        """A person's resolve-create: act, then tell and count."""
+        await self.carry_out(work, action.then)
+        text = f"the annotation resolve-create answered this create with {action.answer}"
+        await self._statuses.tell(work.resource, EventReason.CREATE_RESOLVED, text, warning=True)
+        self._metrics.create_resolved(ResolveAnswer(action.answer))
+
+
+def _session(work: Pass) -> AccountSession:
+    if work.session is None:
+        raise OperatorError("planning asked for a remote call without an open account")
+    return work.session

@@ -1,0 +1,59 @@
+"""The gauges that are computed when somebody scrapes: ages, depths and counts."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from dispersed_operator.accounts import AccountBook
+from dispersed_operator.kube.resync import Resync
+from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.store import ResourceStore
+from dispersed_operator.telemetry.metrics import Metrics
+from dispersed_operator.workqueue import Lane, WorkQueue
+
+
+class Gauges:
+    """Refreshes the computed gauges."""
+
+    def __init__(
+        self,
+        *,
+        metrics: Metrics,
+        store: ResourceStore,
+        queue: WorkQueue[ResourceKey],
+        book: AccountBook,
+        resync: Resync,
+    ) -> None:
+        self._metrics = metrics
+        self._store = store
+        self._queue = queue
+        self._book = book
+        self._resync = resync
+
+    def refresh(self) -> None:
+        """Set every computed gauge to what is true now."""
+        for lane in Lane:
+            self._metrics.queue_state(lane, depth=self._queue.depth(lane), oldest_seconds=self._queue.oldest_age())
+        if self._resync.barrier.is_set():
+            for kind in Kind:
+                self._metrics.resync_age(kind, self._resync.age())
+        self._count_jobs()
+        for session in self._book.sessions():
+            polled = session.view.polled
+            if polled is not None:
+                self._metrics.poll_age(session.key.namespace, session.key.name, time.monotonic() - polled)
+
+    def _count_jobs(self) -> None:
+        phases: Counter[str] = Counter()
+        live, unknown, rate = 0, 0, 0.0
+        for key in self._store.keys(Kind.JOB):
+            status = (self._store.get(key) or {}).get("status") or {}
+            phases[str(status.get("phase") or "Pending")] += 1
+            unknown += (status.get("create") or {}).get("state") == "Unknown"
+            if status.get("active") == 1:
+                live += 1
+                rate += float(status.get("hourlyRateUSD") or 0)
+        self._metrics.jobs_by_phase(phases)
+        self._metrics.creates_unknown(unknown)
+        self._metrics.live_jobs(live, hourly_rate_usd=rate)

@@ -1,0 +1,127 @@
+"""DispersedAccount: which API, which key, how often to ask.
+
+One API key sees every job of its account, so the account is the boundary between tenants. Host and Secret are
+immutable: another account knows none of the jobs, which must never be mistaken for "they are gone".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from dispersed_operator.model import cel
+from dispersed_operator.model.base import ResourceModel, optional_list
+from dispersed_operator.model.status import Condition
+
+DEFAULT_BASE_URL = "https://api.dispersed.com"
+_HTTPS = r"^https://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?$"
+_HTTP_LOOPBACK = r"^http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?$"
+
+
+class CredentialsSecretRef(ResourceModel):
+    """The Secret with the API key, in the namespace of the account."""
+
+    name: Annotated[
+        str,
+        cel.resource_name(
+            "not a Secret name: use the metadata.name of the Secret with the keys publicKey and secretKey"
+        ),
+    ]
+    """Name of the Secret. Its keys are `publicKey` and `secretKey`. Immutable; the contents may be rotated to another
+    key of the same account."""
+
+
+class AccountPolling(ResourceModel):
+    """How often the operator asks for the state of the jobs."""
+
+    interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 15
+    """Seconds between two listings of the account's live jobs, 5 to 3600. One listing serves all jobs."""
+
+
+class DispersedAccountSpec(ResourceModel):
+    """An account of the Dispersed network: API, key and limits. It has no settings that change what a job sends."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel.rules(
+            cel.immutable("baseURL", "baseURL can not be changed: create another DispersedAccount for the other host"),
+            cel.immutable(
+                "credentialsSecretRef.name",
+                "the Secret's name can not be changed: put the new key into the same Secret, "
+                "or create another DispersedAccount",
+            ),
+        )
+    )
+
+    base_url: Annotated[
+        str,
+        cel.text(
+            253,
+            cel.Rule(
+                f"self.matches(r'{_HTTPS}') || self.matches(r'{_HTTP_LOOPBACK}')",
+                "not an API address: write https://host or https://host:port without a path or a slash at the end; "
+                "http is allowed for localhost, 127.x.x.x and [::1] only",
+            ),
+        ),
+    ] = DEFAULT_BASE_URL
+    """Address of the API: scheme, host and port, without a path. https; http for loopback addresses only. Immutable."""
+
+    credentials_secret_ref: CredentialsSecretRef
+    """The Secret with the API key, in the namespace of the account."""
+
+    requests_per_minute: Annotated[int | None, Field(ge=1, le=60000)] = None
+    """Most requests a minute that the operator sends for this account. Default: no limit; the operator slows down when
+    the service answers 429."""
+
+    polling: AccountPolling = AccountPolling()
+    """How often the operator asks for the state of the jobs."""
+
+
+class AccountProbes(ResourceModel):
+    """Whether the service refuses old and repeated requests: "never twice" rests on it, so it is tested."""
+
+    replay_refused: bool | None = None
+    """Whether the second of two identical signed requests was refused."""
+
+    stale_refused: bool | None = None
+    """Whether a request with an old signature was refused."""
+
+    replay_status: int | None = None
+    """HTTP status of the refused repetition."""
+
+    stale_status: int | None = None
+    """HTTP status of the refused old request."""
+
+    expiry_seconds: int | None = None
+    """Age in seconds from which on signatures are refused: 300, or more if the probe had to go further."""
+
+    checked_at: str | None = None
+    """When this was tested."""
+
+
+class DispersedAccountStatus(ResourceModel):
+    """What the operator knows about the account. Written by the operator only."""
+
+    observed_generation: int | None = None
+    """The metadata.generation that this status answers."""
+
+    key_fingerprint: str | None = None
+    """Short digest of the API key in use: it changes when the key is rotated."""
+
+    account_uuid: str | None = None
+    """Uuid of the account as the service reports it, where it does."""
+
+    clock_offset_seconds: int | None = None
+    """Clock of the service minus clock of the operator, in seconds."""
+
+    live_jobs: int | None = None
+    """Number of live remote jobs that belong to resources of this cluster."""
+
+    hourly_rate_usd: str | None = None
+    """Sum of their prices in US dollars an hour, a decimal number in text form."""
+
+    probes: AccountProbes | None = None
+    """Whether the service refuses old and repeated requests."""
+
+    conditions: tuple[Condition, ...] = optional_list()
+    """Ready: key present and accepted, clock within bounds."""

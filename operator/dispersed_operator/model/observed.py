@@ -1,0 +1,219 @@
+"""A DispersedJob as planning sees it: the body from the API server, read once, frozen.
+
+Why: every decision needs the same few facts from metadata, annotations and status. They are read here, tolerantly and
+in one place, so that a garbled annotation or a status written by somebody else can confuse no decision.
+
+Invariant: nothing here is believed for being present. An intent or a record only says what to look for; whether a
+remote job belongs to this resource is decided by its title (planning/identity.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from dispersed_operator.model import naming
+from dispersed_operator.model.intent import AccountMark, Intent, IntentState, parse_account_mark, parse_intent
+from dispersed_operator.model.job import DispersedJobSpec
+from dispersed_operator.model.keys import Kind, ResourceKey
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRecord:
+    """`status.create`: what is known of the newest attempt. `signed_at` is in seconds since the epoch, 0 if not
+    known.
+    """
+
+    token: str
+    attempt: int
+    uuid: str | None
+    signed_at: int
+    state: str
+    locked: bool
+    body_sha256: str
+    account: AccountMark | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCreate:
+    """The newest attempt whose outcome is not established (protocol, Names: "uuid unknown").
+
+    `signed_at`, `token` and `account` are None where every record of them was lost: then only the uid leads to the job.
+    """
+
+    attempt: int
+    token: str | None
+    signed_at: int | None
+    nonce: str | None
+    body_sha256: str | None
+    account: AccountMark | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobResource:
+    """One DispersedJob. Times are seconds since the epoch on the API server's clock."""
+
+    key: ResourceKey
+    uid: str
+    resource_version: str
+    generation: int
+    created_at: int
+    deleting_since: int | None
+    finalizers: tuple[str, ...]
+    annotations: Mapping[str, str]
+    intent: Intent | None
+    intent_garbled: bool
+    record: CreateRecord | None
+    status: Body
+    spec: DispersedJobSpec | None
+    spec_error: str
+
+    @property
+    def deleting(self) -> bool:
+        return self.deleting_since is not None
+
+    @property
+    def paused(self) -> bool:
+        return self.annotations.get(naming.PAUSED_ANNOTATION) == "true"
+
+    @property
+    def has_finalizer(self) -> bool:
+        return naming.JOB_FINALIZER in self.finalizers
+
+    @property
+    def account_name(self) -> str:
+        """The DispersedAccount in the same namespace that this job uses; `default` where the spec names none."""
+        ref = self.spec.account_ref if self.spec is not None else None
+        return ref.name if ref is not None else "default"
+
+    @property
+    def job_uuid(self) -> str | None:
+        """The recorded remote uuid of the newest recorded attempt."""
+        return self.record.uuid if self.record is not None else None
+
+    @property
+    def has_trace(self) -> bool:
+        """Whether anything on the object says that we may have created a remote job for it (protocol D1)."""
+        return bool(
+            self.has_finalizer or self.intent or self.intent_garbled or self.record or self.status.get("jobUUID")
+        )
+
+    def highest_attempt(self) -> int:
+        """The highest attempt that intent or status know of; 0 if there was none."""
+        return max(self.intent.attempt if self.intent else 0, self.record.attempt if self.record else 0)
+
+    def pending_create(self) -> PendingCreate | None:
+        """The newest unresolved attempt, or None.
+
+        An intent is resolved when it is marked refused, or when the record carries its token and a uuid; a record is
+        resolved by a uuid or a refusal. "Resolved" is by token: an earlier attempt's uuid resolves nothing (mode 53).
+        """
+        intent, record = self.intent, self.record
+        if intent is not None and (record is None or intent.attempt >= record.attempt):
+            if intent.state is IntentState.REFUSED:
+                return None
+            if record is not None and record.token == intent.token and record.uuid:
+                return None
+            return PendingCreate(
+                attempt=intent.attempt,
+                token=intent.token,
+                signed_at=intent.signed_at,
+                nonce=intent.nonce,
+                body_sha256=intent.body_sha256,
+                account=intent.account,
+            )
+        if record is not None:
+            if record.uuid or record.state == "Refused":
+                return None
+            return PendingCreate(
+                attempt=record.attempt,
+                token=record.token or None,
+                signed_at=record.signed_at or None,
+                nonce=None,
+                body_sha256=record.body_sha256 or None,
+                account=record.account,
+            )
+        if self.intent_garbled:
+            return LOST_RECORD
+        return None
+
+
+LOST_RECORD = PendingCreate(attempt=0, token=None, signed_at=None, nonce=None, body_sha256=None, account=None)
+"""Traces without an intent: something may have been created, and nothing says when (protocol D2)."""
+
+
+def parse_job(body: Body) -> JobResource:
+    """Read a DispersedJob body. A spec that does not fit the schema gives `spec` None and a `spec_error` without
+    values."""
+    metadata: Body = body["metadata"]
+    annotations: Mapping[str, str] = metadata.get("annotations") or {}
+    status: Body = body.get("status") or {}
+    intent_text = annotations.get(naming.INTENT_ANNOTATION)
+    intent = parse_intent(intent_text) if intent_text else None
+    spec, spec_error = _parse_spec(body.get("spec") or {})
+    return JobResource(
+        key=ResourceKey(Kind.JOB, metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        generation=metadata.get("generation", 0),
+        created_at=epoch(metadata["creationTimestamp"]) or 0,
+        deleting_since=epoch(metadata.get("deletionTimestamp")),
+        finalizers=tuple(metadata.get("finalizers") or ()),
+        annotations=annotations,
+        intent=intent,
+        intent_garbled=bool(intent_text) and intent is None,
+        record=_parse_record(status.get("create")),
+        status=status,
+        spec=spec,
+        spec_error=spec_error,
+    )
+
+
+def epoch(timestamp: object) -> int | None:
+    """Seconds since the epoch of an RFC 3339 text, None if it is absent or not one."""
+    if not isinstance(timestamp, str) or not timestamp:
+        return None
+    try:
+        moment = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def rfc3339(seconds: float) -> str:
+    """RFC 3339 in UTC with whole seconds, as the API server writes it."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _parse_spec(document: Body) -> tuple[DispersedJobSpec | None, str]:
+    try:
+        return DispersedJobSpec.from_api(document), ""
+    except ValidationError as error:
+        places = [".".join(str(part) for part in item["loc"]) + ": " + item["type"] for item in error.errors()[:5]]
+        return None, "; ".join(places)
+
+
+def _parse_record(document: object) -> CreateRecord | None:
+    if not isinstance(document, Mapping):
+        return None
+    try:
+        mark = parse_account_mark(document["account"]) if document.get("account") else None
+    except (KeyError, TypeError, AttributeError):
+        mark = None
+    attempt = document.get("attempt")
+    return CreateRecord(
+        token=str(document.get("token") or ""),
+        attempt=attempt if isinstance(attempt, int) else 0,
+        uuid=str(document["uuid"]) if document.get("uuid") else None,
+        signed_at=epoch(document.get("signedAt")) or 0,
+        state=str(document.get("state") or "Unknown"),
+        locked=document.get("locked") is True,
+        body_sha256=str(document.get("bodySHA256") or ""),
+        account=mark,
+    )

@@ -1,0 +1,114 @@
+"""One pass over one resource: what was read, what is remembered, and the facts made of both.
+
+A `Pass` is the reconciler's desk: the resource as newest known, what was read in this pass, and the memory that
+outlives it. It turns into the frozen `Facts` that planning sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dispersed_operator.accounts import AccountSession
+from dispersed_operator.model import naming
+from dispersed_operator.model.observed import JobResource
+from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.remote import RemoteJob, RemoteRun
+from dispersed_operator.planning.body import BodyProblem, body_digest
+from dispersed_operator.planning.matching import ListingIndex
+from dispersed_operator.planning.vocabulary import (
+    AccountFacts,
+    Facts,
+    Memory,
+    Missing,
+    Problem,
+    SecretState,
+)
+from dispersed_operator.remote.view import Snapshot
+
+
+@dataclass(slots=True)
+class Pass:
+    """The desk. `session` is the account's, None if it is not open."""
+
+    resource: JobResource
+    memory: Memory
+    session: AccountSession | None
+    forced: bool
+    listing: ListingIndex | None = None
+    job: RemoteJob | Missing | None = None
+    runs: tuple[RemoteRun, ...] | None = None
+    run: RemoteRun | None = None
+    secret: SecretState = SecretState.UNCHECKED
+
+    def forget_reads(self) -> None:
+        """After a write that changes the remote side, nothing read before it counts."""
+        self.listing = None
+        self.job = None
+        self.runs = None
+        self.run = None
+
+
+def is_forced(resource: JobResource) -> bool:
+    """Whether a person asks for a reconcile now (annotation `reconcile-requested-at`) and was not answered yet."""
+    asked = resource.annotations.get(naming.RECONCILE_ANNOTATION)
+    return bool(asked) and asked != resource.status.get("lastHandledReconcileAt")
+
+
+def remembered(memory: Memory, resource: JobResource, server_time: float | None) -> Memory:
+    """Memory brought up to date with the resource: sightings belong to one pending create, and its loss has a first
+    sight."""
+    pending = resource.pending_create()
+    lost = resource.deleting and resource.has_finalizer and resource.intent is None and resource.record is None
+    if pending is None and not lost:
+        return replace(memory, lookup_for="", lookups=0, sightings=(), next_lookup=float("-inf"), first_seen=None)
+    subject = "lost" if pending is None else f"{pending.attempt}:{pending.token}:{pending.nonce}"
+    if subject != memory.lookup_for:
+        memory = replace(
+            memory, lookup_for=subject, lookups=0, sightings=(), next_lookup=float("-inf"), first_seen=None
+        )
+    if memory.first_seen is None and server_time is not None:
+        memory = replace(memory, first_seen=int(server_time) + 1)
+    return memory
+
+
+def facts_of(
+    work: Pass,
+    *,
+    account: AccountFacts,
+    cluster_id: str,
+    now: float,
+    wall: float,
+    leading_since: float,
+    snapshot: Snapshot | None,
+) -> Facts:
+    """The facts for the next decision."""
+    digest, problem = _digest(work.resource)
+    return Facts(
+        cluster_id=cluster_id,
+        now=now,
+        wall=wall,
+        leading_since=leading_since,
+        account=account,
+        memory=work.memory,
+        digest=digest,
+        body_problem=problem,
+        listing=work.listing,
+        job=work.job,
+        runs=work.runs,
+        run=work.run,
+        snapshot_job=snapshot.job if snapshot is not None else None,
+        snapshot_runs=snapshot.runs if snapshot is not None else None,
+        secret=work.secret,
+        forced=work.forced,
+        polled=work.session is None or work.session.view.polled is not None,
+    )
+
+
+def _digest(resource: JobResource) -> tuple[str | None, Problem | None]:
+    if resource.spec is None:
+        text = f"the spec does not fit this version's schema ({resource.spec_error})"
+        return None, Problem(Reason.REMOTE_VALIDATION_FAILED, text)
+    try:
+        return body_digest(resource.spec), None
+    except BodyProblem as error:
+        return None, Problem(Reason.REMOTE_VALIDATION_FAILED, str(error))

@@ -1,0 +1,40 @@
+"""What a job has cost so far: rate times duration, over all its runs (API reference §9).
+
+The service attaches the price to the run; for a run that is not over the duration is counted up to the server's present
+time. It is an estimate and never replaces the bill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
+
+from dispersed_operator.model.remote import RemoteRun
+
+HOUR_SECONDS = Decimal(3600)
+
+
+def total_cost(runs: Sequence[RemoteRun], now: float) -> Decimal | None:
+    """US dollars over all runs; None while no run has a rate. `now` is the server's time in epoch seconds."""
+    costs = [run.hourly_rate_usd * _seconds(run, now) / HOUR_SECONDS for run in runs if run.hourly_rate_usd is not None]
+    return sum(costs, Decimal(0)) if costs else None
+
+
+def rate_text(rate: Decimal) -> str:
+    """A rate as plain decimal text, without an exponent and without trailing zeros."""
+    text = format(rate, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def cost_text(cost: Decimal) -> str:
+    """A cost as decimal text with four places."""
+    return format(cost.quantize(Decimal("0.0001"), ROUND_HALF_UP), "f")
+
+
+def _seconds(run: RemoteRun, now: float) -> Decimal:
+    if run.duration_ms and (run.terminal or run.started_at is None):
+        return Decimal(run.duration_ms) / 1000
+    if run.started_at is None:
+        return Decimal(0)
+    end = run.ended_at.timestamp() if run.ended_at is not None else now
+    return Decimal(str(max(0.0, end - run.started_at.timestamp())))

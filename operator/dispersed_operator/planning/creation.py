@@ -1,0 +1,115 @@
+"""C0: may a job be created now, and which attempt would it be?
+
+Nothing is created while a doubt is left. The account must be ready, the server's clock known, and a complete listing
+that began after this process started leading and after any POST of ours for this resource must show no job of this
+resource that no record knows of. A row that is found is adopted instead (protocol C0; failure modes 14, 15, 56).
+"""
+
+from __future__ import annotations
+
+from dispersed_operator.model.intent import IntentState, Refusal
+from dispersed_operator.model.naming import MAX_ATTEMPT
+from dispersed_operator.model.observed import JobResource
+from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.status import Phase
+from dispersed_operator.planning import adoption
+from dispersed_operator.planning.identity import identity_of
+from dispersed_operator.planning.matching import matches
+from dispersed_operator.planning.vocabulary import (
+    Action,
+    ClaimIntent,
+    Created,
+    Facts,
+    Problem,
+    ReadListing,
+    ReadServerTime,
+    Rest,
+    Situation,
+)
+
+LISTING_MARGIN_SECONDS = 3600
+UNSEEN_ATTEMPTS = 3
+RETRY_AFTER_SECONDS = {Refusal.PERMISSION: 300, Refusal.NOT_FOUND: 300, Refusal.FUNDS: 300, Refusal.NOT_SENT: 30}
+
+REFUSAL_REASONS = {
+    Refusal.VALIDATION: Reason.REMOTE_VALIDATION_FAILED,
+    Refusal.PERMISSION: Reason.PERMISSION_REFUSED,
+    Refusal.NOT_FOUND: Reason.REMOTE_VALIDATION_FAILED,
+    Refusal.FUNDS: Reason.INSUFFICIENT_FUNDS,
+    Refusal.NOT_SENT: Reason.API_UNAVAILABLE,
+}
+
+
+def plan_creation(resource: JobResource, facts: Facts) -> Action:
+    """The next step towards a job that certainly does not exist yet."""
+    blocker = _blocker(resource, facts)
+    if blocker is not None:
+        return blocker
+    account, known = facts.account, resource.highest_attempt()
+    if account.server_time is None or (account.server_date_age or 0.0) > account.windows.server_date_max_age:
+        return ReadServerTime()
+    begun_after = max(facts.leading_since, facts.memory.last_post)
+    since = max(0, resource.created_at - LISTING_MARGIN_SECONDS)
+    if facts.listing is None or facts.listing.listing.begun <= begun_after:
+        return ReadListing(since=since, begun_after=begun_after)
+    attempts = range(1, min(known + UNSEEN_ATTEMPTS, MAX_ATTEMPT) + 1)
+    recorded = resource.record.attempt if resource.record is not None and resource.record.uuid else 0
+    rows = matches(facts.listing, [identity_of(resource, facts.cluster_id)], attempts)
+    lost = [match for match in rows if match.claimed.attempt > recorded]
+    if lost:
+        return adoption.adopt(resource, facts, lost)
+    attempt = 1 + max([known, *(match.claimed.attempt for match in rows)])
+    if attempt > MAX_ATTEMPT:
+        message = f"all {MAX_ATTEMPT} attempts of this resource were refused"
+        return _wait(Problem(Reason.BACKOFF_LIMIT_EXCEEDED, message), stalled=True)
+    return ClaimIntent(attempt)
+
+
+def _blocker(resource: JobResource, facts: Facts) -> Rest | None:
+    """What forbids a create now, as the rest to take; None if nothing does."""
+    if facts.body_problem is not None:
+        return _wait(facts.body_problem, stalled=True)
+    refused = _refusal_to_heed(resource, facts)
+    if refused is not None:
+        return refused
+    if resource.paused:
+        message = f"nothing is created while {resource.key.name} carries the annotation dispersed.dev/paused"
+        return _wait(Problem(Reason.PAUSED, message))
+    if facts.account.blocker is not None:
+        return _wait(facts.account.blocker, after=15.0, account=True)
+    return None
+
+
+def _refusal_to_heed(resource: JobResource, facts: Facts) -> Rest | None:
+    """The last refusal, while it still speaks against a new attempt (C6: back off by reason)."""
+    intent = resource.intent
+    if intent is None or intent.state is not IntentState.REFUSED or intent.refusal in {None, Refusal.ABSENT}:
+        return None
+    if intent.refusal is Refusal.ABANDONED:
+        message = "a person abandoned this create by resolve-create; delete the resource and create it again to run it"
+        return _wait(Problem(Reason.CREATE_OUTCOME_UNKNOWN, message), stalled=True)
+    if facts.forced:
+        return None
+    if intent.refusal is Refusal.VALIDATION:
+        if facts.digest != intent.body_sha256:
+            return None
+        return _wait(Problem(Reason.REMOTE_VALIDATION_FAILED, intent.message), stalled=True)
+    assert intent.refusal is not None
+    due = intent.signed_at + RETRY_AFTER_SECONDS[intent.refusal]
+    remaining = due - (facts.account.server_time if facts.account.server_time is not None else facts.wall)
+    if remaining <= 0:
+        return None
+    reason = REFUSAL_REASONS[intent.refusal]
+    return _wait(Problem(reason, intent.message), after=min(max(remaining, 1.0), 300.0))
+
+
+def _wait(problem: Problem, *, after: float | None = None, stalled: bool = False, account: bool = False) -> Rest:
+    situation = Situation(
+        phase=Phase.PENDING,
+        reason=problem.reason,
+        message=problem.message,
+        created=Created.NO,
+        stalled=stalled,
+        account_problem=problem if account else None,
+    )
+    return Rest(situation, after)

@@ -1,0 +1,70 @@
+"""Whose job is it? The check that stands before every adoption and every cancel.
+
+Nothing that a tenant can write (an annotation, a status, a copied manifest) may reach another tenant's job. A remote
+row belongs to a resource only if its title verifies against the resource's own identity; the token in it derives from
+the uid, which nobody can choose (protocol, Identity; failure modes 36, 42, 52, 61).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dispersed_operator.model import naming
+from dispersed_operator.model.intent import Origin
+from dispersed_operator.model.naming import Identity
+from dispersed_operator.model.observed import JobResource
+from dispersed_operator.model.remote import RemoteJob
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a row proves about itself: its attempt, and the time of its signature (0 if only the token came back)."""
+
+    attempt: int
+    signed_at: int
+
+
+def identity_of(resource: JobResource, cluster_id: str) -> Identity:
+    """The identity under which this resource creates jobs."""
+    return Identity(cluster_id, resource.key.namespace, resource.key.name, resource.uid)
+
+
+def has_foreign_origin(resource: JobResource, cluster_id: str) -> bool:
+    """Whether the intent on the object was made for another object or another cluster: a restore or a clone."""
+    origin = resource.intent.origin if resource.intent is not None else None
+    return origin is not None and (origin.uid != resource.uid or origin.cluster_id != cluster_id)
+
+
+def cancel_identities(resource: JobResource, cluster_id: str) -> tuple[Identity, ...]:
+    """The identities whose jobs a deletion of this resource may end.
+
+    Its own; and the origin's where that is an earlier object of the same cluster, namespace and name (a restored
+    backup): two objects of one name cannot exist at once, so such an origin is never a living neighbour.
+    """
+    own = identity_of(resource, cluster_id)
+    origin = resource.intent.origin if resource.intent is not None else None
+    if origin is None or not _same_place(origin, own):
+        return (own,)
+    return (own, Identity(cluster_id, resource.key.namespace, resource.key.name, origin.uid))
+
+
+def claims(row: RemoteJob, identity: Identity, attempts: range) -> Claimed | None:
+    """What ties a row to this identity, or None if it is not ours.
+
+    The verified title decides. Where the service cut or rewrote the title, so that it is no title of ours at all, the
+    token in the description or in the echoed env does, for the `attempts` that can be meant (failure mode 41).
+    """
+    parsed = naming.parse_title(row.title)
+    if parsed is not None:
+        verified = naming.title_belongs_to(row.title, identity)
+        return Claimed(verified.attempt, verified.signed_at) if verified is not None else None
+    described = naming.parse_description(row.description)
+    witnesses = {described[0] if described else None, row.env_token} - {None}
+    for attempt in attempts:
+        if naming.create_token(identity, attempt) in witnesses:
+            return Claimed(attempt, 0)
+    return None
+
+
+def _same_place(origin: Origin, own: Identity) -> bool:
+    return origin.cluster_id == own.cluster_id and origin.namespaced_name == own.namespaced_name

@@ -1,0 +1,66 @@
+"""A recorded job answers 404. Is it gone, or are we asking the wrong account?
+
+A key that was rotated to another account makes every job look gone (failure mode 28). So a 404 counts only if the
+account that recorded the job is the one asked, a second read some time later agrees, and a complete listing shows no
+such job (protocol D3, which overrules the API reference's "404 is done").
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from dispersed_operator.model.observed import JobResource
+from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.status import Phase
+from dispersed_operator.planning.continuity import is_same_account
+from dispersed_operator.planning.vocabulary import (
+    Action,
+    Created,
+    Facts,
+    Missing,
+    Problem,
+    ReadListing,
+    RememberMissing,
+    Rest,
+    Situation,
+)
+
+SECOND_READ_POLL_SECONDS = 10.0
+
+
+class Gone(Enum):
+    """The conclusion: the service certainly does not know the job any more."""
+
+    GONE = "gone"
+
+
+def judge_missing(resource: JobResource, facts: Facts, uuid: str, missing: Missing) -> Action | Problem | Gone:
+    """The next step towards believing a 404; the problem that forbids it; or that it is proven."""
+    recorded = resource.record.account if resource.record is not None else None
+    if not is_same_account(
+        recorded or (resource.intent.account if resource.intent is not None else None), facts.account
+    ):
+        return Problem(
+            Reason.ACCOUNT_MISMATCH,
+            f"remote job {uuid} was created with another key or host, and the present account does not know it",
+        )
+    first = facts.memory.first_missing
+    if first is None:
+        return RememberMissing(missing.server_date)
+    apart = facts.account.windows.second_sighting
+    if missing.server_date - first < apart:
+        return Rest(_doubtful(uuid), SECOND_READ_POLL_SECONDS)
+    if facts.listing is None:
+        return ReadListing(since=max(0, resource.created_at - 3600), begun_after=facts.now)
+    if uuid in facts.listing.uuids:
+        return Problem(Reason.ACCOUNT_MISMATCH, f"remote job {uuid} answers 404 but stands in the account's listing")
+    return Gone.GONE
+
+
+def _doubtful(uuid: str) -> Situation:
+    return Situation(
+        phase=Phase.UNKNOWN,
+        reason=Reason.API_UNAVAILABLE,
+        message=f"the service answered 404 for remote job {uuid}; a second read must agree before that is believed",
+        created=Created.YES,
+    )

@@ -1,0 +1,150 @@
+"""Carrying a plan out: one DispersedJob, one step at a time, until there is nothing more to do now.
+
+Flow: newest body from the store → facts → next action → effect → facts again … → `Rest`, which writes the status if it
+says something new. A conflict means that somebody wrote meanwhile: the object is read afresh and the story starts over.
+A failed call is told on the resource and tried again with back-off; nothing is ever given up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dispersed_operator.accounts import AccountBook
+from dispersed_operator.effects import Effects
+from dispersed_operator.errors import KubernetesConflict, KubernetesInvalid, KubernetesNotFound, RemoteError
+from dispersed_operator.model.keys import ResourceKey
+from dispersed_operator.model.observed import JobResource, parse_job
+from dispersed_operator.passes import Pass, facts_of, is_forced, remembered
+from dispersed_operator.planning.job import plan_job
+from dispersed_operator.planning.trouble import problem_of, situation_in_trouble
+from dispersed_operator.planning.vocabulary import Facts, Memory, Rest
+from dispersed_operator.remote.view import Snapshot
+from dispersed_operator.statuses import StatusWriter
+from dispersed_operator.store import ResourceStore
+
+MAX_STEPS = 40
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a pass ended. `after`: look again then (None: when told). `failed`: with back-off instead."""
+
+    after: float | None = None
+    failed: bool = False
+    urgent: bool = False
+
+
+class JobReconciler:
+    """Reconciles DispersedJobs, one key at a time; `reconcile` is never called twice at once for one key."""
+
+    def __init__(
+        self,
+        *,
+        cluster_id: str,
+        store: ResourceStore,
+        book: AccountBook,
+        effects: Effects,
+        statuses: StatusWriter,
+        leading_since: Callable[[], float],
+        monotonic: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._cluster_id = cluster_id
+        self._store = store
+        self._book = book
+        self._effects = effects
+        self._statuses = statuses
+        self._leading_since = leading_since
+        self._monotonic = monotonic
+        self._wall = wall
+        self._memories: dict[ResourceKey, tuple[str, Memory]] = {}
+
+    async def reconcile(self, key: ResourceKey) -> Outcome:
+        """One pass. Raises KubernetesError if the API server cannot be reached; RemoteErrors are told on the
+        resource.
+        """
+        body = self._store.get(key)
+        if body is None:
+            self._memories.pop(key, None)
+            return Outcome()
+        resource = parse_job(body)
+        work = self._begin(resource)
+        try:
+            return await self._run(work)
+        except (KubernetesConflict, KubernetesInvalid):
+            await self._effects.refresh(key)
+            raise
+        except KubernetesNotFound:
+            await self._effects.refresh(key)
+            return Outcome(failed=True)
+        finally:
+            self._memories[key] = (work.resource.uid, work.memory)
+
+    def _begin(self, resource: JobResource) -> Pass:
+        uid, memory = self._memories.get(resource.key, ("", Memory()))
+        return Pass(
+            resource=resource,
+            memory=memory if uid == resource.uid else Memory(),
+            session=self._book.get(resource.key.namespace, resource.account_name),
+            forced=is_forced(resource),
+        )
+
+    async def _run(self, work: Pass) -> Outcome:
+        for _ in range(MAX_STEPS):
+            facts = self._facts(work)
+            action = plan_job(work.resource, facts)
+            if isinstance(action, Rest):
+                return await self._rest(work, action)
+            _log.debug("next step: %s", type(action).__name__)
+            try:
+                await self._effects.carry_out(work, action)
+            except RemoteError as error:
+                return await self._trouble(work, error)
+        _log.error("no end after %d steps; the resource is tried again later", MAX_STEPS)
+        return Outcome(failed=True)
+
+    def _facts(self, work: Pass) -> Facts:
+        resource = work.resource
+        account = self._book.facts(resource.key.namespace, resource.account_name)
+        work.memory = remembered(work.memory, resource, account.server_time)
+        return facts_of(
+            work,
+            account=account,
+            cluster_id=self._cluster_id,
+            now=self._monotonic(),
+            wall=self._wall(),
+            leading_since=self._leading_since(),
+            snapshot=self._snapshot(work),
+        )
+
+    def _snapshot(self, work: Pass) -> Snapshot | None:
+        """The poller's newest view of the recorded job, unless it vanished from the live listing: then it must be
+        read.
+        """
+        uuid = work.resource.job_uuid
+        if uuid is None or work.session is None:
+            return None
+        view = work.session.view
+        return None if uuid in view.vanished([uuid]) else view.get(uuid)
+
+    async def _rest(self, work: Pass, rest: Rest) -> Outcome:
+        resource = work.resource
+        if rest.situation is not None:
+            work.resource = await self._statuses.write(resource, rest.situation, self._server_time(work))
+        unresolved = resource.pending_create() is not None
+        return Outcome(after=rest.after, urgent=resource.deleting or unresolved or resource.job_uuid is None)
+
+    async def _trouble(self, work: Pass, error: RemoteError) -> Outcome:
+        problem = problem_of(error)
+        _log.warning("the remote API failed: %s", error)
+        situation = situation_in_trouble(work.resource, problem)
+        work.resource = await self._statuses.write(work.resource, situation, self._server_time(work))
+        work.memory = replace(work.memory, next_lookup=float("-inf"))
+        return Outcome(failed=True, urgent=True)
+
+    def _server_time(self, work: Pass) -> float | None:
+        return work.session.client.clock.now() if work.session is not None else None

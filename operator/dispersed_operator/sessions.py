@@ -1,0 +1,122 @@
+"""Opening an account: the client, its clock and limiter, the listings, and the poller that feeds the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import httpx
+
+from dispersed_operator.accounts import AccountBook, AccountSession
+from dispersed_operator.config import Settings
+from dispersed_operator.errors import CredentialsRefused, RemoteError
+from dispersed_operator.model.account import DispersedAccountSpec
+from dispersed_operator.model.keys import ResourceKey
+from dispersed_operator.remote.client import DispersedClient
+from dispersed_operator.remote.clock import ServerClock
+from dispersed_operator.remote.limiter import Limiter
+from dispersed_operator.remote.listing import ListingService
+from dispersed_operator.remote.poller import AccountPoller
+from dispersed_operator.remote.signing import Credentials
+from dispersed_operator.remote.view import RemoteView
+from dispersed_operator.store import ResourceStore
+from dispersed_operator.telemetry.metrics import Metrics
+from dispersed_operator.workqueue import Lane, WorkQueue
+
+TERMINAL_PHASES = frozenset({"Succeeded", "Failed", "Stopped"})
+UNSETTLED_PHASES = frozenset({"Queued", "Starting", "Stopping"})
+HURRIED_SHARE = 3
+
+
+class SessionFactory:
+    """Makes sessions whose poller reports to the queue."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        http: httpx.AsyncClient,
+        book: AccountBook,
+        store: ResourceStore,
+        queue: WorkQueue[ResourceKey],
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._http = http
+        self._book = book
+        self._store = store
+        self._queue = queue
+        self._metrics = metrics
+
+    def open(self, key: ResourceKey, body: Mapping[str, Any], credentials: Credentials) -> AccountSession:
+        """Open the account with this key pair and start polling. Raises SettingsError for a base URL that must not be
+        used."""
+        spec = DispersedAccountSpec.from_api(body["spec"])
+        client = DispersedClient(
+            self._http,
+            base_url=spec.base_url,
+            credentials=credentials,
+            clock=ServerClock(),
+            limiter=Limiter(spec.requests_per_minute, self._settings.remote_concurrency),
+            on_response=self._metrics.remote_request,
+        )
+        view = RemoteView()
+        poller = AccountPoller(
+            client,
+            view,
+            interval=functools.partial(self._interval, key, float(spec.polling.interval_seconds)),
+            tracked=functools.partial(self._tracked, key),
+            on_change=self._changed,
+            on_error=functools.partial(self._poll_failed, key),
+            on_success=functools.partial(self._polled, key),
+        )
+        session = AccountSession(
+            key=key,
+            client=client,
+            listings=ListingService(client),
+            view=view,
+            poller=poller,
+            windows=self._book.windows_for(spec.base_url),
+            max_clock_offset=self._settings.max_clock_offset_seconds,
+            secret_name=spec.credentials_secret_ref.name,
+            problem=None,
+        )
+        session.poll_task = asyncio.create_task(poller.run(), name=f"poller-{key.namespace}-{key.name}")
+        return session
+
+    def _tracked(self, key: ResourceKey) -> Collection[str]:
+        """The remote jobs of this account's resources that are not over."""
+        return {uuid for uuid, phase in self._jobs(key) if phase not in TERMINAL_PHASES}
+
+    def _interval(self, key: ResourceKey, configured: float) -> float:
+        """Starting and stopping jobs are watched closely, running ones as configured."""
+        if any(phase in UNSETTLED_PHASES for _, phase in self._jobs(key)):
+            return max(2.0, configured / HURRIED_SHARE)
+        return configured
+
+    def _jobs(self, key: ResourceKey) -> list[tuple[str, str]]:
+        """(remote uuid, phase) of each resource of the account that has a remote job."""
+        found: list[tuple[str, str]] = []
+        for job in self._store.jobs_of_account(key.namespace, key.name):
+            status = (self._store.get(job) or {}).get("status") or {}
+            if status.get("jobUUID"):
+                found.append((str(status["jobUUID"]), str(status.get("phase"))))
+        return found
+
+    def _changed(self, uuids: Collection[str]) -> None:
+        for uuid in uuids:
+            for job in self._store.by_uuid(uuid):
+                self._queue.add(job, Lane.POLLING)
+
+    def _poll_failed(self, key: ResourceKey, error: RemoteError) -> None:
+        """A refused key is the account's matter; everything else the poller repeats by itself."""
+        if isinstance(error, CredentialsRefused):
+            self._queue.add(key, Lane.LIFECYCLE)
+
+    def _polled(self, key: ResourceKey) -> None:
+        session = self._book.get(key.namespace, key.name)
+        if session is not None:
+            session.last_answer = time.monotonic()

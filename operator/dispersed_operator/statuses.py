@@ -1,0 +1,119 @@
+"""Writing a DispersedJob's status: only for a semantic difference, only onto the version that was read.
+
+Also says aloud what changed: one Kubernetes Event per transition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from dispersed_operator.kube.client import KubeClient
+from dispersed_operator.kube.events import EventRecorder
+from dispersed_operator.kube.merge import merge_patch
+from dispersed_operator.kube.resources import DISPERSED_JOBS
+from dispersed_operator.model import reasons
+from dispersed_operator.model.event_reasons import EventReason
+from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.observed import JobResource, parse_job
+from dispersed_operator.planning.records import with_record
+from dispersed_operator.planning.status import project
+from dispersed_operator.planning.vocabulary import Kept, Situation
+from dispersed_operator.store import ResourceStore
+from dispersed_operator.telemetry.metrics import Metrics
+
+Document = dict[str, Any]
+COST_SECONDS = 900.0
+
+
+class StatusWriter:
+    """Projects situations onto resources and keeps the store current with the answers."""
+
+    def __init__(
+        self,
+        *,
+        store: ResourceStore,
+        kube: KubeClient,
+        recorder: EventRecorder,
+        metrics: Metrics,
+        monotonic: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._kube = kube
+        self._recorder = recorder
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self._wall = wall
+        self._costs_written: dict[ResourceKey, float] = {}
+
+    async def write(self, resource: JobResource, situation: Situation | Kept, server_time: float | None) -> JobResource:
+        """Bring the status in line with the situation; the resource as it stands then.
+
+        Raises KubernetesConflict if somebody wrote since it was read.
+        """
+        new = project(
+            resource, situation, wall=self._wall(), server_time=server_time, cost_due=self._cost_due(resource.key)
+        )
+        return await self.replace(resource, with_record(resource, new))
+
+    async def replace(self, resource: JobResource, new: Document) -> JobResource:
+        """Make `new` the status by an exact difference with `resourceVersion`; no write if nothing differs."""
+        old = resource.status
+        difference = merge_patch(old, new)
+        if not difference:
+            return resource
+        patch = {"metadata": {"resourceVersion": resource.resource_version}, "status": difference}
+        answer = await self._kube.patch(
+            DISPERSED_JOBS,
+            namespace=resource.key.namespace,
+            name=resource.key.name,
+            body=patch,
+            subresource="status",
+        )
+        self._store.put(resource.key, answer)
+        self._metrics.status_written(Kind.JOB)
+        if "costUSD" in difference:
+            self._costs_written[resource.key] = self._monotonic()
+        await self._tell_transition(answer, old, new)
+        return parse_job(answer)
+
+    async def tell(self, resource: JobResource, reason: EventReason, message: str, *, warning: bool = False) -> None:
+        """Record an Event about something done."""
+        await self._record(self._reference(resource), reason.value, message, warning=warning)
+
+    def forget(self, key: ResourceKey) -> None:
+        """The resource is gone."""
+        self._costs_written.pop(key, None)
+
+    async def _tell_transition(self, body: Mapping[str, Any], old: Mapping[str, Any], new: Document) -> None:
+        before, after = _ready(old), _ready(new)
+        if after is None or (before is not None and before.get("reason") == after.get("reason")):
+            return
+        info = reasons.REASONS.get(reasons.Reason(after["reason"]))
+        warning = info is not None and info.owner in {reasons.Owner.USER, reasons.Owner.ADMIN}
+        ended_badly = any(item["type"] == "Failed" for item in new.get("conditions") or ())
+        await self._record(body, after["reason"], after.get("message") or "", warning=warning or ended_badly)
+
+    async def _record(self, regarding: Mapping[str, Any], reason: str, message: str, *, warning: bool) -> None:
+        type_: Literal["Normal", "Warning"] = "Warning" if warning else "Normal"
+        await self._recorder.record(
+            regarding=regarding, type_=type_, reason=reason, message=message, action="Reconcile"
+        )
+
+    def _reference(self, resource: JobResource) -> Mapping[str, Any]:
+        body = self._store.get(resource.key)
+        if body is not None:
+            return body
+        metadata = {"namespace": resource.key.namespace, "name": resource.key.name, "uid": resource.uid}
+        return {"apiVersion": "dispersed.dev/v1alpha1", "kind": Kind.JOB.value, "metadata": metadata}
+
+    def _cost_due(self, key: ResourceKey) -> bool:
+        """Whether the cost alone is worth a write: every 15 minutes, counted from the first look of this process."""
+        now = self._monotonic()
+        return now - self._costs_written.setdefault(key, now) >= COST_SECONDS
+
+
+def _ready(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    conditions = status.get("conditions") or ()
+    return next((item for item in conditions if item.get("type") == "Ready"), None)

@@ -1,0 +1,1 @@
+"""What operators of the operator see: metrics, health, logs."""

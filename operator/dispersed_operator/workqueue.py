@@ -1,0 +1,319 @@
+"""The work queue: which resource is reconciled next, and by whom.
+
+It has the semantics of controller-runtime's queue, because they are what level-triggered reconciling rests on:
+
+* a key is never in two workers, so that a resource has one writer in this process;
+* a key that is added while a worker has it is served again after `done`: no change is lost;
+* a key waits once, however often it was added, at the earliest of the moments asked for;
+* failures back off per key, exponentially and with jitter.
+
+There are two lanes. Lifecycle work (create, delete, cancel, edits) goes before polling, but polling has a guaranteed
+share: in one common lane new objects wait behind thousands of old ones, and without the share a busy cluster would
+never see its statuses move.
+
+`Schedule` holds every decision and knows no event loop: each method takes the present moment. `WorkQueue` adds waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, Protocol, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+JITTER = 0.2  # a back-off varies by this share to both sides
+_MAX_DOUBLINGS = 64  # keeps the power of two a small number, however long a key fails
+
+
+class Lane(Enum):
+    """Lifecycle work is served before polling."""
+
+    LIFECYCLE = "lifecycle"
+    POLLING = "polling"
+
+
+class QueueClosed(Exception):
+    """The queue takes no more work and has none left for this worker."""
+
+
+class QueueHooks(Protocol):
+    """What the metrics want to know. Times are in seconds."""
+
+    def added(self, lane: Lane) -> None:
+        """A key that did not wait yet waits now, at once or for its moment."""
+
+    def served(self, lane: Lane, waited: float) -> None:
+        """A worker got a key that had been due for `waited` seconds."""
+
+    def retried(self, failures: int, delay: float) -> None:
+        """A key failed for the `failures`-th time in a row and comes back after `delay`."""
+
+
+class NoHooks:
+    """Hooks for nobody."""
+
+    def added(self, lane: Lane) -> None:
+        """Ignored."""
+
+    def served(self, lane: Lane, waited: float) -> None:
+        """Ignored."""
+
+    def retried(self, failures: int, delay: float) -> None:
+        """Ignored."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One waiting key: from `due` on it may be served."""
+
+    due: float
+    lane: Lane
+    in_line: bool = False  # stands in the line of its lane; False while delayed, or while a worker has the key
+
+
+class Schedule(Generic[K]):
+    """The state of the queue. `now` is a monotonic moment in seconds and must not go back between calls."""
+
+    def __init__(self, *, polling_share: int) -> None:
+        if polling_share < 1:
+            raise ValueError("polling_share must be at least 1")
+        self._polling_share = polling_share
+        self._lifecycle_streak = 0
+        self._waiting: dict[K, _Waiting] = {}
+        self._processing: set[K] = set()
+        self._delayed: list[tuple[float, int, K]] = []
+        self._order = itertools.count()
+        self._lines: dict[Lane, OrderedDict[K, None]] = {lane: OrderedDict() for lane in Lane}
+
+    def add(self, key: K, lane: Lane, due: float, now: float) -> bool:
+        """Let `key` wait until `due`; True if it did not wait before.
+
+        A key that waits already keeps the earlier moment and the better lane.
+        """
+        entry = self._waiting.get(key)
+        if entry is None:
+            self._waiting[key] = entry = _Waiting(due=max(due, now), lane=lane)
+            self._place(key, entry, now)
+            return True
+        upgraded = lane is Lane.LIFECYCLE and entry.lane is Lane.POLLING
+        earlier = due < entry.due and not entry.in_line
+        if upgraded:
+            self._lines[entry.lane].pop(key, None)
+            entry.lane, entry.in_line = lane, False
+        if earlier:
+            entry.due = max(due, now)
+        if upgraded or earlier:
+            self._place(key, entry, now)
+        return False
+
+    def take(self, now: float) -> tuple[K, Lane, float] | None:
+        """The next key, its lane, and for how many seconds it had been due; None if nothing is due.
+
+        The key counts as being worked on until `done`.
+        """
+        self._line_up(now)
+        lane = self._next_lane()
+        if lane is None:
+            return None
+        key, _ = self._lines[lane].popitem(last=False)
+        entry = self._waiting.pop(key)
+        self._processing.add(key)
+        self._lifecycle_streak = self._lifecycle_streak + 1 if lane is Lane.LIFECYCLE else 0
+        return key, lane, now - entry.due
+
+    def done(self, key: K, now: float) -> None:
+        """The worker has finished with `key`. Raises `KeyError` if it never had it."""
+        self._processing.remove(key)
+        entry = self._waiting.get(key)
+        if entry is not None:
+            self._place(key, entry, now)
+
+    def drop_waiting(self, *, delayed_only: bool, now: float) -> None:
+        """Forget what waits: everything, or only what is not due yet."""
+        self._delayed.clear()
+        for key in [key for key, entry in self._waiting.items() if not delayed_only or entry.due > now]:
+            self._lines[self._waiting.pop(key).lane].pop(key, None)
+        for key, entry in self._waiting.items():
+            if not entry.in_line:
+                self._place(key, entry, now)
+
+    def next_due(self) -> float | None:
+        """The next moment at which a delayed key may be served; None if there is none."""
+        while self._delayed and not self._is_current(*self._delayed[0]):
+            heapq.heappop(self._delayed)
+        return self._delayed[0][0] if self._delayed else None
+
+    def depth(self, lane: Lane, now: float) -> int:
+        """How many keys of a lane are due and wait for a worker, those included that a worker still has."""
+        return sum(1 for entry in self._waiting.values() if entry.lane is lane and entry.due <= now)
+
+    def oldest_age(self, now: float) -> float:
+        """For how many seconds the longest-waiting key has been due; 0.0 if none is."""
+        return max(0.0, now - min((entry.due for entry in self._waiting.values()), default=now))
+
+    def _place(self, key: K, entry: _Waiting, now: float) -> None:
+        if key in self._processing:
+            return  # `done` places it
+        if entry.due > now:
+            heapq.heappush(self._delayed, (entry.due, next(self._order), key))
+        else:
+            entry.in_line = True
+            self._lines[entry.lane][key] = None
+
+    def _line_up(self, now: float) -> None:
+        while self._delayed and self._delayed[0][0] <= now:
+            due, order, key = heapq.heappop(self._delayed)
+            if self._is_current(due, order, key):
+                self._place(key, self._waiting[key], now)
+
+    def _is_current(self, due: float, _order: int, key: K) -> bool:
+        entry = self._waiting.get(key)
+        return entry is not None and entry.due == due and not entry.in_line and key not in self._processing
+
+    def _next_lane(self) -> Lane | None:
+        lifecycle, polling = self._lines[Lane.LIFECYCLE], self._lines[Lane.POLLING]
+        if polling and (not lifecycle or self._lifecycle_streak >= self._polling_share - 1):
+            return Lane.POLLING
+        return Lane.LIFECYCLE if lifecycle else None
+
+
+class WorkQueue(Generic[K]):
+    """The queue for workers of one event loop.
+
+    `monotonic` tells seconds, `random` a number in [0, 1). Every `polling_share`-th key served is a polling one as long
+    as polling waits. Back-off doubles from `base_delay` to `max_delay` seconds, ± 20 %.
+    """
+
+    def __init__(
+        self,
+        *,
+        monotonic: Callable[[], float],
+        random: Callable[[], float],
+        base_delay: float = 1.0,
+        max_delay: float = 300.0,
+        polling_share: int = 4,
+        hooks: QueueHooks | None = None,
+    ) -> None:
+        self._monotonic = monotonic
+        self._random = random
+        self._base_delay = base_delay
+        self._max_delay = max_delay
+        self._hooks = hooks or NoHooks()
+        self._schedule: Schedule[K] = Schedule(polling_share=polling_share)
+        self._failures: dict[K, int] = {}
+        self._closed = False
+        self._getters: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, key: K, lane: Lane = Lane.LIFECYCLE) -> None:
+        """Let `key` be served as soon as a worker is free. Ignored after `close`."""
+        self.add_after(key, 0.0, lane)
+
+    def add_after(self, key: K, delay_seconds: float, lane: Lane) -> None:
+        """Let `key` be served in `delay_seconds`, or earlier if it waits for an earlier moment already."""
+        if self._closed:
+            return
+        now = self._monotonic()
+        if self._schedule.add(key, lane, now + delay_seconds, now):
+            self._hooks.added(lane)
+        self._wake()
+
+    async def get(self) -> K:
+        """The next key. Every key got must be given back with `done`.
+
+        Raises `QueueClosed` after `close`, when nothing is left.
+        """
+        while True:
+            now = self._monotonic()
+            taken = self._schedule.take(now)
+            if taken is not None:
+                key, lane, waited = taken
+                self._hooks.served(lane, waited)
+                self._wake()  # one addition may have woken this getter only, and more may be due
+                return key
+            if self._closed:
+                raise QueueClosed
+            await self._wait(now)
+
+    def done(self, key: K) -> None:
+        """The worker has finished with `key`, well or not. Raises `KeyError` if `key` was not got."""
+        self._schedule.done(key, self._monotonic())
+        self._wake()
+
+    def retry(self, key: K, lane: Lane) -> float:
+        """Let `key` come back after its back-off; returns the delay in seconds. To be called before `done`."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = min(self._max_delay, self._base_delay * 2.0 ** min(failures, _MAX_DOUBLINGS))
+        delay *= 1.0 + JITTER * (2.0 * self._random() - 1.0)
+        self._hooks.retried(failures + 1, delay)
+        self.add_after(key, delay, lane)
+        return delay
+
+    def forget(self, key: K) -> None:
+        """`key` went well: its next back-off starts from the beginning."""
+        self._failures.pop(key, None)
+
+    def close(self, *, drain: bool = True) -> None:
+        """End the intake. What is delayed is dropped, and without `drain` what is due, too.
+
+        Then getters get `QueueClosed`.
+        """
+        self._closed = True
+        self._schedule.drop_waiting(delayed_only=drain, now=self._monotonic())
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for getter in self._getters:
+            if not getter.done():
+                getter.set_result(None)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the intake has ended."""
+        return self._closed
+
+    def depth(self, lane: Lane) -> int:
+        """How many keys of a lane wait for a worker."""
+        return self._schedule.depth(lane, self._monotonic())
+
+    def oldest_age(self) -> float:
+        """For how many seconds the longest-waiting key has been due; 0.0 if none waits."""
+        return self._schedule.oldest_age(self._monotonic())
+
+    async def _wait(self, now: float) -> None:
+        getter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._getters.append(getter)
+        self._arm(now)
+        try:
+            await getter
+        except asyncio.CancelledError:
+            if getter.done() and not getter.cancelled():
+                self._wake()  # this getter was woken and goes away: another one takes its place
+            raise
+        finally:
+            if getter in self._getters:
+                self._getters.remove(getter)
+
+    def _arm(self, now: float) -> None:
+        """Set the timer to the next delayed key; only needed while somebody waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._schedule.next_due()
+        if due is not None and self._getters:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._wake)
+
+    def _wake(self) -> None:
+        """Let one waiting getter look again. Waking one too many costs a look, waking none would lose a key."""
+        while self._getters:
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
+                return

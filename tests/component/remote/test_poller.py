@@ -1,0 +1,137 @@
+"""The poller: two list calls per poll, none without tracked jobs, and patience after an error."""
+
+import asyncio
+from collections.abc import Collection
+
+from dispersed_operator.errors import RateLimited, RemoteError
+from dispersed_operator.remote.poller import AccountPoller
+from dispersed_operator.remote.view import RemoteView
+
+from .conftest import Bench, until
+
+
+class Desk:
+    """One poller with everything that it reported; its sleeps last until the test lets them end."""
+
+    def __init__(self, bench: Bench, tracked: set[str], *, interval: float = 15.0) -> None:
+        self.tracked = tracked
+        self.view = RemoteView()
+        self.changes: list[frozenset[str]] = []
+        self.errors: list[RemoteError] = []
+        self.successes = 0
+        self.sleeps: list[float] = []
+        self._slept = asyncio.Event()
+        self.poller = AccountPoller(
+            bench.client(attempts=1),
+            self.view,
+            interval=lambda: interval,
+            tracked=lambda: self.tracked,
+            on_change=self._changed,
+            on_error=self.errors.append,
+            on_success=self._succeeded,
+            random=lambda: 0.5,
+            monotonic=lambda: 0.0,
+            sleep=self._sleep,
+        )
+
+    def _changed(self, uuids: Collection[str]) -> None:
+        self.changes.append(frozenset(uuids))
+
+    def _succeeded(self) -> None:
+        self.successes += 1
+
+    async def _sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        if seconds != 2.0:  # the gap after a wake passes at once
+            await self._slept.wait()
+            self._slept.clear()
+
+    def time_passes(self) -> None:
+        self._slept.set()
+
+
+async def stop(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def persistent(bench: Bench) -> str:
+    return str(bench.simulator.control.insert_job("p", fate={"run_seconds": 100_000}, task="PERSISTENT")["uuid"])
+
+
+async def test_a_poll_is_two_list_calls_and_names_what_changed(bench: Bench) -> None:
+    bench.simulator.control.set_rate(0)
+    tracked, foreign = persistent(bench), persistent(bench)
+    desk = Desk(bench, {tracked})
+    await desk.poller.poll()
+    await desk.poller.poll()
+    assert desk.changes == [{tracked}]
+    assert [row["path"] for row in bench.received("GET")] == ["/v1/jobs", "/v1/job-runs"] * 2
+    bench.simulator.control.advance(60)
+    await desk.poller.poll()
+    assert desk.changes == [{tracked}, {tracked}]
+    snapshot = desk.view.get(tracked)
+    assert snapshot is not None
+    assert snapshot.job.status == snapshot.runs[0].status == "RUNNING"
+    assert desk.view.get(foreign) is None
+
+
+async def test_a_job_that_left_the_live_list_is_named_until_it_is_read(bench: Bench) -> None:
+    uuid = persistent(bench)
+    desk = Desk(bench, {uuid})
+    await desk.poller.poll()
+    bench.simulator.control.force_status(uuid, "MIGRATING")
+    await desk.poller.poll()
+    await desk.poller.poll()
+    assert desk.changes == [{uuid}] * 3
+
+
+async def test_nothing_is_asked_while_nothing_is_tracked(bench: Bench) -> None:
+    desk = Desk(bench, set())
+    task = asyncio.create_task(desk.poller.run())
+    await until(lambda: len(desk.sleeps) == 1)
+    desk.time_passes()
+    await until(lambda: len(desk.sleeps) >= 2)
+    assert bench.received("GET") == []
+    assert desk.successes == 0
+    await stop(task)
+
+
+async def test_a_wake_polls_before_the_interval_is_over(bench: Bench) -> None:
+    desk = Desk(bench, set())
+    task = asyncio.create_task(desk.poller.run())
+    await until(lambda: len(desk.sleeps) == 1)
+    desk.tracked.add(persistent(bench))
+    desk.poller.wake()
+    await until(lambda: desk.successes == 1)
+    assert desk.sleeps[:2] == [15.0, 2.0]
+    await stop(task)
+
+
+async def test_a_failed_poll_changes_nothing_is_reported_and_backs_off(bench: Bench) -> None:
+    uuid = persistent(bench)
+    desk = Desk(bench, {uuid})
+    bench.simulator.control.add_fault("server_error", path="^/v1/job-runs$", times=2)
+    task = asyncio.create_task(desk.poller.run())
+    for polls in (1, 2):
+        await until(lambda polls=polls: len(desk.sleeps) == polls)  # type: ignore[misc]
+        desk.poller.wake()
+        desk.time_passes()
+    await until(lambda: desk.successes == 1)
+    assert len(desk.errors) == 2
+    assert desk.changes == [{uuid}]
+    assert desk.sleeps[:2] == [15.0, 30.0]
+    await stop(task)
+
+
+async def test_retry_after_outranks_a_wake(bench: Bench) -> None:
+    desk = Desk(bench, {persistent(bench)})
+    bench.simulator.control.add_fault("rate_limit", retry_after=120)
+    task = asyncio.create_task(desk.poller.run())
+    await until(lambda: len(desk.sleeps) == 1)
+    desk.poller.wake()
+    await asyncio.sleep(0)
+    assert desk.sleeps[0] >= 119
+    assert isinstance(desk.errors[0], RateLimited)
+    assert desk.successes == 0
+    await stop(task)

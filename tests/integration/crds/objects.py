@@ -1,0 +1,55 @@
+"""Small valid resources to vary, and a way to have the real API server judge them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dispersed_devenv.controlplane import ControlPlane
+from dispersed_operator.model.base import API_VERSION
+
+Json = dict[str, Any]
+
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBGsRSs7yj17mB0rDcPKfLIjAUnJc5NnbjJB7prmEGjp me@example"
+
+
+def job(name: str = "case", *, task: str = "Batch", template: Mapping[str, Any] | None = None, **spec: Any) -> Json:
+    """A minimal DispersedJob; `template` and `spec` add fields, None removes one."""
+    base: Json = {"title": "t", "image": "team/worker"}
+    fields: Json = {"task": task}
+    if task == "Batch":
+        fields["deadlines"] = {"runSeconds": 60}
+    else:
+        base["allowedCIDRs"] = ["203.0.113.7/32"]
+    fields["template"] = _without_none(base | dict(template or {}))
+    return _object("DispersedJob", name, _without_none(fields | spec))
+
+
+def account(name: str = "case", **spec: object) -> Json:
+    """A minimal DispersedAccount; `spec` adds fields, None removes one."""
+    return _object("DispersedAccount", name, _without_none({"credentialsSecretRef": {"name": "key"}} | spec))
+
+
+def _object(kind: str, name: str, spec: Json) -> Json:
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def _without_none(fields: Json) -> Json:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def create(plane: ControlPlane, namespace: str, *objects: Json, dry_run: bool = False) -> None:
+    """Create objects. Raises KubectlError if the API server refuses one."""
+    options = ["--dry-run=server"] if dry_run else []
+    plane.kubectl("create", "-n", namespace, *options, "-f", "-", input="\n".join(map(json.dumps, objects)))
+
+
+def patch(plane: ControlPlane, namespace: str, resource: str, change: Json, *, status: bool = False) -> None:
+    """Merge-patch `resource` (``djob/name``), its status if asked to."""
+    options = ["--subresource=status"] if status else []
+    plane.kubectl("patch", "-n", namespace, resource, "--type=merge", *options, "-p", json.dumps(change))
+
+
+def stored(plane: ControlPlane, namespace: str, resource: str) -> Json:
+    """The object as the API server holds it."""
+    document: Json = json.loads(plane.kubectl("get", "-n", namespace, resource, "-o", "json"))
+    return document

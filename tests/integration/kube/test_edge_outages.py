@@ -1,0 +1,56 @@
+"""The edge through outages: the API server goes away and comes back, the CRDs come late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from dispersed_devenv.controlplane import ControlPlane
+from dispersed_operator.kube.client import DISPERSED_JOBS
+from tests.integration.kube.harness import client_for, create_job, new_namespace, until, watching
+from tests.support.controlplane import CRDS, temporary_control_plane
+
+CRD_NAMES = ("dispersedjobs.dispersed.dev", "dispersedaccounts.dispersed.dev")
+
+
+@pytest.fixture(scope="module")
+def own_plane() -> Iterator[ControlPlane]:
+    """A control plane of this module's own, without our CRDs."""
+    with temporary_control_plane() as plane:
+        yield plane
+
+
+@pytest.fixture
+def plane(own_plane: ControlPlane) -> ControlPlane:
+    """The control plane with our CRDs."""
+    own_plane.apply(*sorted(CRDS.glob("*.yaml")))
+    return own_plane
+
+
+async def test_kinds_that_are_installed_after_the_start_are_watched(own_plane: ControlPlane) -> None:
+    own_plane.kubectl("delete", "crd", "--ignore-not-found", *CRD_NAMES)
+    namespace = new_namespace(own_plane)
+    async with watching(own_plane.kubeconfig, namespace) as watcher:
+        await until(lambda: watcher.edge.ready)
+        await asyncio.to_thread(own_plane.apply, *sorted(CRDS.glob("*.yaml")))
+        async with client_for(own_plane.kubeconfig) as client:
+            await create_job(client, namespace)
+        await until(lambda: watcher.saw("train"))
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["restart", "kill"])
+async def test_watching_goes_on_after_the_api_server_was_away(plane: ControlPlane, kill: bool) -> None:
+    namespace = new_namespace(plane)
+    async with watching(plane.kubeconfig, namespace) as watcher, client_for(plane.kubeconfig) as client:
+        await create_job(client, namespace, "before")
+        await until(lambda: watcher.saw("before"))
+        if kill:
+            await asyncio.to_thread(plane.kill_apiserver)
+            await asyncio.to_thread(plane.start_apiserver)
+        else:
+            await asyncio.to_thread(plane.restart_apiserver)
+        await client.get(DISPERSED_JOBS, namespace=namespace, name="before", deadline=60.0)
+        await create_job(client, namespace, "after")
+        await until(lambda: watcher.saw("after"))

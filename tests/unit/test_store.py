@@ -1,0 +1,234 @@
+"""The store: versions only grow, deletions stay deletions, listings repair what the watch missed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dispersed_operator.errors import StateLost
+from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.store import LAST_APPLIED, Changes, ResourceStore, key_of, version_of
+
+KEY = ResourceKey(Kind.JOB, "team", "train")
+OTHER = ResourceKey(Kind.JOB, "team", "tune")
+
+
+def body(
+    version: int | str, *, key: ResourceKey = KEY, uid: str = "u-1", status: Any = None, spec: Any = None
+) -> dict[str, Any]:
+    metadata = {"namespace": key.namespace, "name": key.name, "uid": uid, "resourceVersion": str(version)}
+    return {"kind": str(key.kind), "metadata": metadata, "spec": spec or {}, "status": status or {}}
+
+
+def changes(changed: set[ResourceKey], vanished: set[ResourceKey]) -> Changes:
+    return Changes(frozenset(changed), frozenset(vanished))
+
+
+@pytest.fixture
+def store() -> ResourceStore:
+    return ResourceStore()
+
+
+def held_version(store: ResourceStore, key: ResourceKey = KEY) -> int | None:
+    held = store.get(key)
+    return version_of(held) if held is not None else None
+
+
+def test_a_newer_body_replaces_an_older_one(store: ResourceStore) -> None:
+    assert store.put(KEY, body(9))
+    assert store.put(KEY, body(10))
+    assert held_version(store) == 10
+    assert store.version(KEY) == 10
+
+
+@pytest.mark.parametrize("late", [8, 9], ids=["older", "equal"])
+def test_an_older_or_equal_body_never_replaces_the_one_held(store: ResourceStore, late: int) -> None:
+    store.put(KEY, body(9, status={"jobUUID": "a"}))
+    assert not store.put(KEY, body(late))
+    assert store.by_uuid("a") == {KEY}
+
+
+def test_versions_are_numbers_not_texts(store: ResourceStore) -> None:
+    store.put(KEY, body(999))
+    assert store.put(KEY, body(1000))
+
+
+@pytest.mark.parametrize("version", ["", "12a", "-3", "¾", None, 7])
+def test_a_version_that_is_no_decimal_number_ends_the_trust_in_the_server(store: ResourceStore, version: Any) -> None:
+    broken = body(1)
+    broken["metadata"]["resourceVersion"] = version
+    with pytest.raises(StateLost, match="not a decimal number"):
+        store.put(KEY, broken)
+
+
+def test_what_only_other_writers_need_is_not_kept(store: ResourceStore) -> None:
+    full = body(1)
+    full["metadata"] |= {"managedFields": [{}], "annotations": {LAST_APPLIED: "{}", "keep": "me"}}
+    store.put(KEY, full)
+    kept = store.get(KEY)
+    assert kept is not None
+    assert "managedFields" not in kept["metadata"]
+    assert kept["metadata"]["annotations"] == {"keep": "me"}
+    assert full["metadata"]["managedFields"] == [{}], "the body given is somebody else's and stays whole"
+
+
+def test_a_deleted_object_does_not_come_back_by_a_late_event(store: ResourceStore) -> None:
+    store.put(KEY, body(5))
+    assert store.remove(KEY, body(8))
+    assert not store.put(KEY, body(7)), "an event older than the deletion"
+    assert not store.put(KEY, body(8)), "the answer to the write that deleted it"
+    assert store.get(KEY) is None
+    assert store.put(KEY, body(9, uid="u-2")), "created again"
+
+
+def test_a_deletion_seen_before_the_object_still_holds(store: ResourceStore) -> None:
+    assert not store.remove(KEY, body(8))
+    assert not store.put(KEY, body(7))
+
+
+def test_a_late_deletion_leaves_the_object_that_was_created_again(store: ResourceStore) -> None:
+    store.put(KEY, body(5, uid="u-1"))
+    store.put(KEY, body(9, uid="u-2"))
+    assert not store.remove(KEY, body(8, uid="u-1"))
+    assert store.by_uid("u-2") == KEY
+    assert store.by_uid("u-1") is None
+
+
+def test_an_object_replaced_by_a_namesake_is_no_longer_found_by_its_uid(store: ResourceStore) -> None:
+    store.put(KEY, body(5, uid="u-1", status={"jobUUID": "a"}))
+    store.put(KEY, body(9, uid="u-2"))
+    assert (store.by_uid("u-1"), store.by_uid("u-2"), store.by_uuid("a")) == (None, KEY, frozenset())
+
+
+def test_a_404_removes_what_was_held_when_the_get_was_sent(store: ResourceStore) -> None:
+    store.put(KEY, body(5))
+    assert store.gone(KEY, store.version(KEY))
+    assert store.get(KEY) is None
+    assert not store.put(KEY, body(5))
+
+
+def test_a_404_does_not_remove_what_came_after_the_get_was_sent(store: ResourceStore) -> None:
+    store.put(KEY, body(5))
+    observed = store.version(KEY)
+    store.put(KEY, body(6, uid="u-2"))
+    assert not store.gone(KEY, observed)
+    assert held_version(store) == 6
+
+
+def test_a_404_for_an_unknown_key_changes_nothing(store: ResourceStore) -> None:
+    assert not store.gone(KEY, store.version(KEY))
+    assert store.put(KEY, body(1))
+
+
+def test_a_wrong_404_is_repaired_by_the_next_listing(store: ResourceStore) -> None:
+    store.put(KEY, body(5))
+    store.gone(KEY, 5)
+    assert store.absorb_listing(Kind.JOB, [body(5)], 6) == changes({KEY}, set())
+
+
+def test_a_job_is_found_by_each_remote_uuid_that_its_status_names(store: ResourceStore) -> None:
+    store.put(KEY, body(1, status={"jobUUID": "a", "create": {"uuid": "b"}}))
+    store.put(OTHER, body(2, key=OTHER, uid="u-2", status={"jobUUID": "a"}))
+    assert store.by_uuid("a") == {KEY, OTHER}
+    assert store.by_uuid("b") == {KEY}
+    store.put(KEY, body(3, status={"jobUUID": "c"}))
+    assert [set(store.by_uuid(uuid)) for uuid in "abc"] == [{OTHER}, set(), {KEY}]
+    store.remove(OTHER, body(4, key=OTHER, uid="u-2"))
+    assert store.by_uuid("a") == frozenset()
+
+
+def test_jobs_are_found_by_their_account_and_those_that_name_none_by_the_default_one(store: ResourceStore) -> None:
+    store.put(KEY, body(1, spec={"accountRef": {"kind": "DispersedAccount", "name": "gpu"}}))
+    store.put(OTHER, body(2, key=OTHER, uid="u-2"))
+    assert store.jobs_of_account("team", "gpu") == {KEY}
+    assert store.jobs_of_account("team", "default") == {OTHER}
+    assert store.jobs_of_account("elsewhere", "gpu") == frozenset()
+
+
+def test_an_account_is_no_job_of_an_account(store: ResourceStore) -> None:
+    account = ResourceKey(Kind.ACCOUNT, "team", "default")
+    store.put(account, body(1, key=account))
+    assert store.jobs_of_account("team", "default") == frozenset()
+    assert store.keys(Kind.ACCOUNT) == {account}
+    assert store.keys(Kind.JOB) == frozenset()
+
+
+def test_a_listing_brings_new_bodies_and_sweeps_missed_deletions(store: ResourceStore) -> None:
+    store.put(KEY, body(5))
+    assert store.absorb_listing(Kind.JOB, [body(7, key=OTHER, uid="u-2")], 9) == changes({OTHER}, {KEY})
+    assert not store.put(KEY, body(6)), "the watch is behind the listing"
+    assert store.absorb_listing(Kind.JOB, [body(7, key=OTHER, uid="u-2")], 9) == changes(set(), set())
+
+
+def test_an_object_that_came_while_the_listing_ran_is_not_swept(store: ResourceStore) -> None:
+    floor = store.highest_version(Kind.JOB)
+    store.put(KEY, body(12))
+    assert store.absorb_listing(Kind.JOB, [], 10, floor=floor) == changes(set(), set())
+    assert held_version(store) == 12
+
+
+def test_an_object_deleted_while_the_listing_ran_does_not_come_back_with_it(store: ResourceStore) -> None:
+    floor = store.highest_version(Kind.JOB)
+    store.remove(KEY, body(12))
+    assert store.absorb_listing(Kind.JOB, [body(5)], 10, floor=floor) == changes(set(), set())
+
+
+def test_an_event_older_than_a_listing_that_did_not_show_the_object_is_stale(store: ResourceStore) -> None:
+    store.absorb_listing(Kind.JOB, [], 10)
+    assert not store.put(KEY, body(10))
+    assert store.put(KEY, body(11))
+
+
+def test_a_deletion_newer_than_two_listings_is_still_remembered(store: ResourceStore) -> None:
+    store.remove(KEY, body(30))
+    store.absorb_listing(Kind.JOB, [], 30)
+    store.absorb_listing(Kind.JOB, [], 40)
+    assert not store.put(KEY, body(29))
+
+
+@pytest.mark.parametrize("seen_by", ["watch", "deletion", "listing"])
+def test_a_listing_below_the_highest_version_means_that_the_state_was_lost(store: ResourceStore, seen_by: str) -> None:
+    match seen_by:
+        case "watch":
+            store.put(KEY, body(20))
+        case "deletion":
+            store.remove(KEY, body(20))
+        case _:
+            store.absorb_listing(Kind.JOB, [], 20)
+    before = store.get(KEY)
+    with pytest.raises(StateLost):
+        store.absorb_listing(Kind.JOB, [body(3, key=OTHER)], 19)
+    assert store.get(KEY) == before
+    assert store.get(OTHER) is None, "a listing that is not believed changes nothing"
+
+
+def test_a_kind_is_synced_after_its_first_listing(store: ResourceStore) -> None:
+    store.put(KEY, body(1))
+    assert not store.synced(Kind.JOB)
+    store.absorb_listing(Kind.JOB, [body(1)], 1)
+    assert store.synced(Kind.JOB)
+    assert not store.synced(Kind.ACCOUNT)
+
+
+def test_with_namespaces_a_kind_is_synced_when_each_was_listed() -> None:
+    store = ResourceStore(namespaces=["team", "lab"])
+    store.absorb_listing(Kind.JOB, [], 1, namespace="team")
+    assert not store.synced(Kind.JOB)
+    store.absorb_listing(Kind.JOB, [], 2, namespace="lab")
+    assert store.synced(Kind.JOB)
+
+
+def test_the_listing_of_one_namespace_sweeps_no_other() -> None:
+    store = ResourceStore(namespaces=["team", "lab"])
+    elsewhere = ResourceKey(Kind.JOB, "lab", "x")
+    store.put(KEY, body(1))
+    store.put(elsewhere, body(2, key=elsewhere, uid="u-2"))
+    assert store.absorb_listing(Kind.JOB, [], 5, namespace="lab") == changes(set(), {elsewhere})
+    assert store.get(KEY) is not None
+
+
+def test_a_body_tells_its_key_and_a_foreign_kind_is_refused() -> None:
+    assert key_of(body(1)) == KEY
+    with pytest.raises(ValueError, match="Pod"):
+        key_of({"kind": "Pod", "metadata": {"namespace": "team", "name": "x"}})
