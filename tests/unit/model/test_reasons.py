@@ -35,7 +35,7 @@ def test_a_message_ends_in_the_remedy_and_the_page(reason: Reason) -> None:
 
 
 def test_a_message_begins_with_what_happened() -> None:
-    assert message(Reason.PAUSED, " held by admin ").startswith("held by admin. Remove the annotation")
+    assert message(Reason.PAUSED, " held by admin ").startswith("Held by admin. Remove the annotation")
     assert message(Reason.PAUSED, "Really?").startswith("Really? Remove")
 
 

@@ -132,7 +132,7 @@ def test_text_lines_name_the_resource_for_people() -> None:
 
 def test_extras_of_foreign_libraries_are_dropped() -> None:
     with logs() as lines:
-        logging.getLogger("kopf.objects").warning("seen", extra={"k8s_ref": {"name": "x"}, "settings": object()})
+        logging.getLogger("aiohttp").warning("seen", extra={"body": {"env": "x"}, "settings": object()})
         assert list(parsed(lines)[0]) == ["ts", "level", "logger", "msg"]
 
 
