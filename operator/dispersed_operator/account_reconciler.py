@@ -95,7 +95,8 @@ class AccountReconciler:
         self._book.set_problem(key, problem)
         await self._write_status(key, problem)
         self._metrics.account_ready(key.namespace, key.name, ready=problem is None)
-        if before != self._blocked(key):
+        after = self._blocked(key)
+        if (before and before.reason) != (after and after.reason):
             self._on_change(key)
         return CHECK_SECONDS if problem is None else PROBLEM_SECONDS
 
@@ -126,7 +127,7 @@ class AccountReconciler:
         except KubernetesNotFound:
             return Problem(Reason.INVALID_REFERENCE, f"the Secret {key.namespace}/{secret_name} does not exist")
         if secret["metadata"].get("deletionTimestamp"):
-            await self._release_secret_of_living_account(key, secret)
+            await self._release_secret_of_living_account(key, body, secret)
             return Problem(Reason.INVALID_REFERENCE, f"the Secret {key.namespace}/{secret_name} is being deleted")
         credentials = read_credentials(secret, secret_name)
         if isinstance(credentials, Problem):
@@ -140,7 +141,9 @@ class AccountReconciler:
         return await self._ask(session)
 
     async def _session(self, key: ResourceKey, body: Body, credentials: Credentials) -> AccountSession | Problem:
-        digest = hashlib.sha256(f"{credentials.public_key}|{credentials.secret_key}".encode()).hexdigest()
+        settings = (body["spec"].get("requestsPerMinute"), body["spec"].get("polling"))
+        text = f"{credentials.public_key}|{credentials.secret_key}|{settings}"
+        digest = hashlib.sha256(text.encode()).hexdigest()
         opened, session = self._opened.get(key), self._book.get(key.namespace, key.name)
         if session is not None and opened is not None and opened.digest == digest:
             return session
@@ -202,12 +205,28 @@ class AccountReconciler:
         jobs = (parse_job(item) for item in items)
         return any(job.has_finalizer and job.account_name in names for job in jobs)
 
-    async def _release_secret_of_living_account(self, key: ResourceKey, secret: Body) -> None:
+    async def _release_secret_of_living_account(self, key: ResourceKey, body: Body, secret: Body) -> None:
         """A Secret that is being deleted goes once no job needs its key; the account then waits for a new one."""
         if naming.HOLD_FINALIZER not in (secret["metadata"].get("finalizers") or ()):
             return
-        if not await self._jobs_hold(key.namespace, self._users_of(key.namespace, secret["metadata"]["name"])):
+        if await self._jobs_hold(key.namespace, self._users_of(key.namespace, secret["metadata"]["name"])):
+            await self._keep_serving(key, body, secret)
+        else:
             await self._release(SECRETS, secret, None)
+
+    async def _keep_serving(self, key: ResourceKey, body: Body, secret: Body) -> None:
+        """The jobs that are left are still watched and cancelled, also by a process that began after the deletion."""
+        credentials = read_credentials(secret, secret["metadata"]["name"])
+        if isinstance(credentials, Problem):
+            return
+        self._redactor.register(credentials.secret_key)
+        before = self._book.get(key.namespace, key.name)
+        session = await self._session(key, body, credentials)
+        if isinstance(session, Problem):
+            return
+        await self._ask(session)
+        if session is not before:
+            self._on_change(key)
 
     async def _let_go(self, key: ResourceKey, body: Body) -> float | None:
         """The account is being deleted: creates stop at once, and it goes when no job needs it any more."""
@@ -215,10 +234,16 @@ class AccountReconciler:
             return None
         going = Problem(Reason.INVALID_REFERENCE, f"the DispersedAccount {key.name} is being deleted")
         self._book.set_problem(key, going)
+        secret_name = body["spec"]["credentialsSecretRef"]["name"]
         if await self._jobs_hold(key.namespace, {key.name}):
+            try:
+                secret = await self._kube.get(SECRETS, namespace=key.namespace, name=secret_name)
+                await self._keep_serving(key, body, secret)
+            except KubernetesNotFound:
+                _log.warning("account %s/%s: its Secret is gone while jobs need it", key.namespace, key.name)
+            self._book.set_problem(key, going)
             await self._write_status(key, going)
             return DELETION_SECONDS
-        secret_name = body["spec"]["credentialsSecretRef"]["name"]
         others = self._users_of(key.namespace, secret_name) - {key.name}
         if not others:
             try:

@@ -48,6 +48,7 @@ class AccountSession:
     identity: str | None = None
     continuous_keys: set[str] = field(default_factory=set)
     last_answer: float = float("-inf")
+    poll_failed: bool = False
     poll_task: asyncio.Task[None] | None = None
     _index: ListingIndex | None = None
 
@@ -88,12 +89,15 @@ class AccountSession:
 
 
 class AccountBook:
-    """The open sessions by account, and what they mean for jobs."""
+    """The open sessions by account, and what they mean for jobs. `exists` tells whether there is such an account."""
 
-    def __init__(self, *, windows_for: Callable[[str], ProofWindows]) -> None:
+    def __init__(
+        self, *, windows_for: Callable[[str], ProofWindows], exists: Callable[[ResourceKey], bool] = lambda _: False
+    ) -> None:
         self._sessions: dict[ResourceKey, AccountSession] = {}
         self._problems: dict[ResourceKey, Problem] = {}
         self.windows_for = windows_for
+        self._exists = exists
 
     def get(self, namespace: str, name: str) -> AccountSession | None:
         """The session of an account, None if none is open."""
@@ -128,7 +132,10 @@ class AccountBook:
         key = ResourceKey(Kind.ACCOUNT, namespace, name)
         session = self._sessions.get(key)
         if session is None:
-            missing = Problem(Reason.INVALID_REFERENCE, f"the DispersedAccount {namespace}/{name} does not exist")
+            if self._exists(key):
+                missing = Problem(Reason.ACCOUNT_PROBING, "the account is being checked")
+            else:
+                missing = Problem(Reason.INVALID_REFERENCE, f"the DispersedAccount {namespace}/{name} does not exist")
             return AccountFacts(
                 name=name,
                 mark=None,

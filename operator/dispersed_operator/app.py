@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 
 from dispersed_operator import __version__
+from dispersed_operator.abandoned import AbandonedJobs
 from dispersed_operator.account_reconciler import AccountReconciler
 from dispersed_operator.accounts import AccountBook
 from dispersed_operator.config import Settings
@@ -28,7 +29,7 @@ from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
 from dispersed_operator.edge import Edge
 from dispersed_operator.effects import Effects
-from dispersed_operator.errors import KubernetesError, OperatorError
+from dispersed_operator.errors import KubernetesError, KubernetesForbidden, OperatorError, SettingsError
 from dispersed_operator.gauges import Gauges
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.credentials import Credentials, find_credentials
@@ -52,7 +53,7 @@ from dispersed_operator.workqueue import Lane, WorkQueue
 
 POST_GRACE_SECONDS = 45.0
 RETRY_CEILING_SECONDS = 60.0
-OLDEST_WORK_SECONDS = 300.0
+STUCK_SECONDS = 300.0
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +109,11 @@ class App:
 
     async def _serve(self, kube: KubeClient, http: httpx.AsyncClient) -> None:
         self._build(kube, http)
-        await self._health.start()
+        try:
+            await self._health.start()
+        except OSError as error:
+            where = f"{self._settings.health_host}:{self._settings.health_port}"
+            raise SettingsError(f"cannot serve health on {where}: {error.strerror}; set --health-port") from None
         try:
             self._spawn(self._lag.run())
             if await self._until_stop(self._identify(kube)):
@@ -129,9 +134,15 @@ class App:
         """Everything that does not need the cluster's identity."""
         settings = self._settings
         self._leader = SoleLeader(time.monotonic)
-        self._book = AccountBook(windows_for=settings.windows_for)
+        self._book = AccountBook(windows_for=settings.windows_for, exists=lambda key: self._store.get(key) is not None)
         self._sessions = SessionFactory(
-            settings=settings, http=http, book=self._book, store=self._store, queue=self._queue, metrics=self._metrics
+            settings=settings,
+            http=http,
+            book=self._book,
+            store=self._store,
+            queue=self._queue,
+            metrics=self._metrics,
+            fatal=self._fail,
         )
         self._recorder = EventRecorder(
             kube,
@@ -143,6 +154,7 @@ class App:
             store=self._store,
             kube=kube,
             recorder=self._recorder,
+            redactor=self._redactor,
             metrics=self._metrics,
             monotonic=time.monotonic,
             wall=time.time,
@@ -179,8 +191,14 @@ class App:
         )
         self._lag = LoopLag(time.monotonic)
         self._gauges = Gauges(
-            metrics=self._metrics, store=self._store, queue=self._queue, book=self._book, resync=self._resync
+            metrics=self._metrics,
+            store=self._store,
+            queue=self._queue,
+            book=self._book,
+            resync=self._resync,
+            leading=lambda: self._leader.leading,
         )
+        self._metrics.build_info(__version__)
         self._health = self._health_server()
 
     def _reconcilers(self, kube: KubeClient) -> None:
@@ -208,11 +226,13 @@ class App:
             monotonic=time.monotonic,
         )
         self._creates = creates
+        self._abandoned = AbandonedJobs(kube)
         self._jobs = JobReconciler(
             cluster_id=self._cluster_id,
             store=self._store,
             book=self._book,
             effects=effects,
+            abandoned=self._abandoned,
             statuses=self._statuses,
             leading_since=self._leader.leading_since,
             monotonic=time.monotonic,
@@ -232,7 +252,7 @@ class App:
             self._lag.check(),
             must_hold("watch", lambda: not self._stop.is_set(), "the process is stopping"),
             must_be_younger("resync", self._resync_age, self._settings.resync_seconds * 3 + 60),
-            must_be_younger("queue", self._queue.oldest_age, OLDEST_WORK_SECONDS),
+            must_be_younger("queue", self._workers.stuck_for, STUCK_SECONDS),
         )
         ready = (
             must_hold("barrier", self._resync.barrier.is_set, "the first listing is not complete"),
@@ -265,7 +285,8 @@ class App:
             try:
                 body = await kube.get(NAMESPACES, namespace=None, name="kube-system")
             except KubernetesError as error:
-                _log.warning("cannot read the identity of the cluster, trying again: %s", error)
+                hint = "; without cluster rights set --cluster-id" if isinstance(error, KubernetesForbidden) else ""
+                _log.warning("cannot read the identity of the cluster, trying again: %s%s", error, hint)
                 await asyncio.sleep(delay)
                 delay = min(30.0, delay * 2)
                 continue
@@ -353,6 +374,8 @@ class App:
         if creates is not None and not await creates.drain(POST_GRACE_SECONDS):
             _log.warning("a create request was still under way; the next start looks its job up")
         await self._workers.stop(max(1.0, deadline - time.monotonic()))
+        if creates is not None:
+            await self._abandoned.close()
         for session in self._book.sessions():
             await session.close()
         for task in self._background:

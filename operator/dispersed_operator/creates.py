@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dispersed_operator.accounts import AccountSession
-from dispersed_operator.errors import KubernetesUnreachable, OperatorError
+from dispersed_operator.errors import KubernetesServerError, KubernetesUnreachable, OperatorError, RateLimited
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
 from dispersed_operator.model import naming
@@ -34,6 +34,7 @@ from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.intent import AccountMark, Intent, IntentState, Origin, Refusal, parse_intent
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import JobResource, parse_job
+from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.passes import Pass
 from dispersed_operator.planning.body import build_body
 from dispersed_operator.planning.identity import identity_of
@@ -47,9 +48,11 @@ from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.telemetry.vocabulary import CreateOutcome as CountedOutcome
+from dispersed_operator.telemetry.vocabulary import LookupResult
 
 _log = logging.getLogger(__name__)
 
+RESERVE_SECONDS = 5.0
 _REFUSALS = {
     RefusalKind.VALIDATION: Refusal.VALIDATION,
     RefusalKind.PERMISSION: Refusal.PERMISSION,
@@ -57,6 +60,12 @@ _REFUSALS = {
     RefusalKind.FUNDS: Refusal.FUNDS,
     RefusalKind.NOT_SENT: Refusal.NOT_SENT,
 }
+
+
+class Stopping(OperatorError):
+    """The process stops and takes no new intents; the next one does."""
+
+
 HoldCheck = Callable[[ResourceKey], Awaitable[Problem | None]]
 
 
@@ -98,9 +107,11 @@ class Creates:
         self._wall = wall
         self._unsent: dict[ResourceKey, _Unsent] = {}
         self._in_flight: set[asyncio.Task[CreateOutcome]] = set()
+        self._stopping = False
 
     async def drain(self, seconds: float) -> bool:
-        """Let the requests in flight finish; False if some did not within `seconds`."""
+        """Take no new intents, and let the requests in flight finish; False if some did not within `seconds`."""
+        self._stopping = True
         if not self._in_flight:
             return True
         _, pending = await asyncio.wait(self._in_flight, timeout=seconds)
@@ -114,7 +125,11 @@ class Creates:
         """
         session, resource = _session(work), work.resource
         work.forced = False
-        reservation = await session.client.limiter.reserve()
+        if self._stopping:
+            raise Stopping("no new intents while the process stops")
+        if resource.pending_create() is not None:
+            await self._tell_proof(resource, attempt)
+        reservation = await _reserve(session)
         try:
             intent, content, won_at = self._sign(session, resource, attempt)
             answer = await self._swap(resource, intent)
@@ -124,7 +139,14 @@ class Creates:
         self._keep(resource.key, _Unsent(intent.nonce, content, reservation))
         self._metrics.intent_won()
         work.resource = parse_job(answer)
-        work.memory = replace(work.memory, own=OwnAttempt(intent.nonce, won_at))
+        work.memory = replace(work.memory, own=OwnAttempt(intent.nonce, won_at, intent=intent))
+
+    async def _tell_proof(self, resource: JobResource, attempt: int) -> None:
+        """Said before the intent is signed: between signature and request there is no time for an Event."""
+        self._metrics.absence_proven()
+        self._metrics.looked_up(LookupResult.ABSENT)
+        text = f"attempt {attempt - 1} is proven to have created nothing; attempt {attempt} is made"
+        await self._statuses.tell(resource, EventReason.ABSENCE_PROVEN, text)
 
     def _sign(self, session: AccountSession, resource: JobResource, attempt: int) -> tuple[Intent, bytes, float]:
         """The intent and the body, timed by the server's clock (failure mode 66)."""
@@ -160,7 +182,7 @@ class Creates:
         }
         try:
             answer = await self._patch(resource.key, patch)
-        except KubernetesUnreachable:
+        except (KubernetesUnreachable, KubernetesServerError):
             answer = await self._kube.get(DISPERSED_JOBS, namespace=resource.key.namespace, name=resource.key.name)
             self._store.put(resource.key, answer)
             found = parse_intent((answer["metadata"].get("annotations") or {}).get(naming.INTENT_ANNOTATION, ""))
@@ -176,16 +198,16 @@ class Creates:
         """
         session, own = _session(work), work.memory.own
         unsent = self._unsent.pop(work.resource.key, None)
-        if own is None or unsent is None or unsent.nonce != own.nonce:
+        if own is None or unsent is None or unsent.nonce != own.nonce or not _signs_for_intent(session, work.resource):
             if unsent is not None:
                 unsent.reservation.release()
-            work.memory = _refused(work, Refusal.NOT_SENT, "not sent: the signed request was lost")
+            work.memory = _refused(work, Refusal.NOT_SENT, "not sent: the request was lost, or the key has changed")
             return
         with unsent.reservation:
             problem = await self._check_holds(session.key)
             late = self._monotonic() - own.won_at > session.effective_windows().send_deadline
-            if problem is not None or late:
-                text = problem.message if problem is not None else "too much time passed between intent and request"
+            if problem is not None or late or self._stopping:
+                text = problem.message if problem is not None else "too much time passed, or the process stops"
                 self._metrics.create_not_sent()
                 work.memory = _refused(work, Refusal.NOT_SENT, f"not sent: {text}")
                 return
@@ -217,6 +239,7 @@ class Creates:
                 own = replace(own, state=SendState.ACCEPTED, uuid=outcome.uuid, job=job)
                 if work.session is not None and job.account_uuid is not None:
                     work.session.identity = job.account_uuid
+                _log.info("remote job %s was accepted", outcome.uuid)
             case Refused():
                 self._metrics.created(CountedOutcome.REFUSED)
                 own = replace(own, state=SendState.REFUSED, refusal=_REFUSALS[outcome.kind], message=outcome.message)
@@ -233,25 +256,28 @@ class Creates:
 
     async def record(self, work: Pass, action: RecordCreate) -> None:
         """C5 and adoption: one fenced status patch. The intent stays."""
-        resource = work.resource
+        resource, job = work.resource, action.job
+        if job is not None and job.account_uuid is not None and action.account.identity is None:
+            action = replace(action, account=replace(action.account, identity=job.account_uuid))
         fields = accepted_record(resource, action)
         recorded = parse_job(_with_status(resource, {**resource.status, **fields}, self._store))
         status: dict[str, Any] = dict(recorded.status)
-        if action.job is not None and not action.job.terminal:
+        if job is not None and _is_telling(job):
             server_time = work.session.client.clock.now() if work.session is not None else None
-            status = project(
-                recorded, first_situation(action.job), wall=self._wall(), server_time=server_time, cost_due=True
-            )
+            status = project(recorded, first_situation(job), wall=self._wall(), server_time=server_time, cost_due=True)
         work.resource = await self._statuses.replace(resource, status)
         work.forget_reads()
-        if not action.adopted and action.job is not None:
-            work.job, work.runs = action.job, ()
+        if not action.adopted and job is not None and _is_telling(job):
+            work.job, work.runs = job, ()
         work.memory = replace(work.memory, own=None, extras=action.extras)
         if action.adopted:
             self._metrics.adopted()
+            self._metrics.looked_up(LookupResult.SEVERAL if action.extras else LookupResult.FOUND)
+            for _ in action.extras:
+                self._metrics.duplicate_found()
         if work.session is not None:
-            if action.job is not None and not action.job.terminal:
-                work.session.view.record(action.job, (), seen=self._monotonic())
+            if job is not None and _is_telling(job):
+                work.session.view.record(job, (), seen=self._monotonic())
             work.session.poller.wake()
         words = "adopted after a lost answer" if action.adopted else "created"
         reason = EventReason.ADOPTED if action.adopted else EventReason.CREATED
@@ -267,7 +293,7 @@ class Creates:
         if unsent is not None:
             unsent.reservation.release()
         intent = replace(
-            resource.intent or self._intent_from_record(resource),
+            self._intent_to_refuse(resource, own),
             state=IntentState.REFUSED,
             refusal=action.refusal,
             message=action.message[:300],
@@ -280,6 +306,15 @@ class Creates:
         if own is not None and action.refusal is not Refusal.NOT_SENT:
             text = f"the service refused the job: {action.message}"
             await self._statuses.tell(work.resource, EventReason.CREATE_REFUSED, text, warning=True)
+
+    def _intent_to_refuse(self, resource: JobResource, own: OwnAttempt | None) -> Intent:
+        """The newest intent: on the object, in the journal if it was stripped, or made anew from the record."""
+        intent, record = resource.intent, resource.record
+        if intent is not None and (record is None or intent.attempt >= record.attempt):
+            return intent
+        if own is not None and own.intent is not None:
+            return own.intent
+        return self._intent_from_record(resource)
 
     def _intent_from_record(self, resource: JobResource) -> Intent:
         """An intent for a create of which only `status.create` is left, so that its end can be marked."""
@@ -303,6 +338,12 @@ class Creates:
         self._store.put(key, answer)
         return answer
 
+    def forget(self, key: ResourceKey) -> None:
+        """The resource is gone: a request that was not sent never will be."""
+        unsent = self._unsent.pop(key, None)
+        if unsent is not None:
+            unsent.reservation.release()
+
     def _keep(self, key: ResourceKey, unsent: _Unsent) -> None:
         earlier = self._unsent.pop(key, None)
         if earlier is not None:
@@ -310,11 +351,31 @@ class Creates:
         self._unsent[key] = unsent
 
 
+async def _reserve(session: AccountSession) -> Reservation:
+    """A rate-limit token (C0), or RateLimited soon: a throttled account must not hold a worker."""
+    try:
+        async with asyncio.timeout(RESERVE_SECONDS):
+            return await session.client.limiter.reserve()
+    except TimeoutError:
+        raise RateLimited(status=429, detail="no request of this account may start now") from None
+
+
+def _is_telling(job: RemoteJob) -> bool:
+    """Whether an answer says enough of a live job to be shown; a bare uuid does not."""
+    return bool(job.title) and not job.terminal
+
+
 def _refused(work: Pass, refusal: Refusal, message: str) -> Any:
     own = work.memory.own
     if own is None:
         return work.memory
     return replace(work.memory, own=replace(own, state=SendState.REFUSED, refusal=refusal, message=message))
+
+
+def _signs_for_intent(session: AccountSession, resource: JobResource) -> bool:
+    """Whether the session's key is the one that the intent names: a lookup asks the account that the intent names."""
+    marked = resource.intent.account if resource.intent is not None else None
+    return marked is not None and (marked.host, marked.public_key) == (session.mark.host, session.mark.public_key)
 
 
 def _signed_at(resource: JobResource) -> int:

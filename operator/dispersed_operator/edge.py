@@ -99,7 +99,8 @@ class Edge:
             _log.error("kopf did not stop within %g s; its thread is left behind", STOP_DEADLINE)
         if not self.failed.done():
             self.failed.set_result(None)
-        self.failed.exception()  # seen, by whoever stops after a failure
+        if not self.failed.cancelled():  # as it is when a task that awaited it directly was cancelled
+            self.failed.exception()  # seen, by whoever stops after a failure
 
     # In our loop.
 

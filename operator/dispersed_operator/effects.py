@@ -6,7 +6,7 @@ Creates are in `creates.py`, because a POST has rules of its own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from dispersed_operator.accounts import AccountSession
@@ -20,13 +20,15 @@ from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import parse_job
 from dispersed_operator.model.redaction import Redactor
-from dispersed_operator.model.remote import RemoteRun
+from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.passes import Pass
 from dispersed_operator.planning import vocabulary as say
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.telemetry.vocabulary import CancelResult, LookupResult, ResolveAnswer
+
+EXTRA_MISSING_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +70,8 @@ class Effects:
                 await self._read_run(work, action.uuid)
             case say.ClaimIntent():
                 await self._creates.claim(work, action.attempt)
+            case say.RestoreFinalizer():
+                await self._restore_finalizer(work)
             case say.SendCreate():
                 await self._creates.send(work)
             case say.RefuseIntent():
@@ -92,6 +96,11 @@ class Effects:
                 await self._answer(work, action)
             case say.Rest():
                 raise AssertionError("a rest is not an effect")
+
+    def forget(self, key: ResourceKey) -> None:
+        """The resource is gone."""
+        self._creates.forget(key)
+        self._statuses.forget(key)
 
     async def refresh(self, key: ResourceKey) -> None:
         """Read a resource afresh into the store (after a conflict or a 404)."""
@@ -128,21 +137,25 @@ class Effects:
             return
         work.memory = replace(work.memory, first_missing=None)
         work.job, work.runs = job, await session.client.list_runs(uuid)
-        for token in (*job.access_tokens, *(token for run in work.runs for token in run.access_tokens)):
-            self._redactor.register(token)
-        if job.terminal:
-            session.view.record(job, work.runs, seen=begun)
+        session.view.record(job, work.runs, seen=begun)
 
     async def _read_run(self, work: Pass, uuid: str) -> None:
-        work.memory = replace(work.memory, reads=work.memory.reads + 1)
+        memory = work.memory
+        if isinstance(work.job, RemoteJob) and work.job.terminal:
+            work.memory = replace(memory, log_reads=memory.log_reads + 1)
+        else:
+            work.memory = replace(memory, reads=memory.reads + 1)
         try:
             run = await _session(work).client.get_run(uuid)
         except (RemoteNotFound, MalformedAnswer) as error:
             _log.info("run %s cannot be read: %s", uuid, error)
             run = RemoteRun(uuid=uuid, job_uuid=work.resource.job_uuid or "", status="")
-        for token in run.access_tokens:
-            self._redactor.register(token)
-        work.run = replace(run, logs=self._redactor.clean(run.logs)) if run.logs else run
+        work.run = replace(run, logs=self._cleaned(run, work.runs or ())) if run.logs else run
+
+    def _cleaned(self, run: RemoteRun, runs: Sequence[RemoteRun]) -> str:
+        """What a container printed, without its access tokens and whatever else is known to be secret."""
+        tokens = (token for item in (run, *runs) for token in item.access_tokens)
+        return Redactor(tokens).clean(self._redactor.clean(run.logs or ""))
 
     def _remember_sighting(self, work: Pass, action: say.RememberSighting) -> None:
         memory = work.memory
@@ -174,11 +187,35 @@ class Effects:
             await self._statuses.tell(work.resource, EventReason.CANCELLING, f"cancelling remote job {action.uuid}")
 
     async def _follow_extra(self, work: Pass, session: AccountSession, uuid: str) -> None:
-        job = await session.client.get_job(uuid)
-        if job.terminal:
-            work.memory = replace(work.memory, extras=tuple(item for item in work.memory.extras if item != uuid))
+        try:
+            over = (await session.client.get_job(uuid)).terminal
+            work.memory = replace(work.memory, extra_missing=None)
+        except RemoteNotFound:
+            over = self._missing_for_long(work)
+        if over:
+            left = tuple(item for item in work.memory.extras if item != uuid)
+            work.memory = replace(work.memory, extras=left, extra_missing=None)
             text = f"remote job {uuid}, a duplicate, was cancelled"
             await self._statuses.tell(work.resource, EventReason.DUPLICATE_CANCELLED, text, warning=True)
+
+    def _missing_for_long(self, work: Pass) -> bool:
+        """Whether a duplicate has answered 404 for some time; one 404 is not believed."""
+        now, since = self._monotonic(), work.memory.extra_missing
+        if since is None:
+            work.memory = replace(work.memory, extra_missing=now)
+            return False
+        return now - since >= EXTRA_MISSING_SECONDS
+
+    async def _restore_finalizer(self, work: Pass) -> None:
+        resource = work.resource
+        finalizers = [*resource.finalizers, naming.JOB_FINALIZER]
+        patch = {"metadata": {"resourceVersion": resource.resource_version, "finalizers": finalizers}}
+        answer = await self._kube.patch(
+            DISPERSED_JOBS, namespace=resource.key.namespace, name=resource.key.name, body=patch
+        )
+        self._store.put(resource.key, answer)
+        work.resource = parse_job(answer)
+        _log.warning("the finalizer had been taken off while a remote job may live; it is back")
 
     async def _drop_finalizer(self, work: Pass, action: say.DropFinalizer) -> None:
         """D6: the final cost, then our finalizer, by compare-and-swap."""
@@ -197,10 +234,10 @@ class Effects:
         if left:
             self._store.put(resource.key, answer)
         else:  # with the last finalizer the object is gone, and the answer carries no newer version
-            self._store.gone(resource.key, self._store.version(resource.key))
+            self._store.gone(resource.key, int(resource.resource_version))
         self._statuses.forget(resource.key)
         work.resource = parse_job(answer)
-        work.memory = say.Memory()
+        work.memory = say.Memory(released=True)
         _log.info("finalizer removed: %s", action.message)
 
     async def _answer(self, work: Pass, action: say.CountAnswer) -> None:

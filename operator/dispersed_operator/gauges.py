@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from dispersed_operator.accounts import AccountBook
 from dispersed_operator.kube.resync import Resync
@@ -24,17 +25,20 @@ class Gauges:
         queue: WorkQueue[ResourceKey],
         book: AccountBook,
         resync: Resync,
+        leading: Callable[[], bool],
     ) -> None:
         self._metrics = metrics
         self._store = store
         self._queue = queue
         self._book = book
         self._resync = resync
+        self._leading = leading
 
     def refresh(self) -> None:
         """Set every computed gauge to what is true now."""
         for lane in Lane:
             self._metrics.queue_state(lane, depth=self._queue.depth(lane), oldest_seconds=self._queue.oldest_age())
+        self._metrics.ready(ready=self._resync.barrier.is_set() and self._leading())
         if self._resync.barrier.is_set():
             for kind in Kind:
                 self._metrics.resync_age(kind, self._resync.age())

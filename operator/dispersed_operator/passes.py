@@ -13,7 +13,9 @@ from dispersed_operator.model import naming
 from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
+from dispersed_operator.planning.attempt import newest_pending
 from dispersed_operator.planning.body import BodyProblem, body_digest
+from dispersed_operator.planning.deletion import create_to_settle
 from dispersed_operator.planning.matching import ListingIndex
 from dispersed_operator.planning.vocabulary import (
     AccountFacts,
@@ -22,6 +24,7 @@ from dispersed_operator.planning.vocabulary import (
     Missing,
     Problem,
     SecretState,
+    SendState,
 )
 from dispersed_operator.remote.view import Snapshot
 
@@ -54,14 +57,15 @@ def is_forced(resource: JobResource) -> bool:
     return bool(asked) and asked != resource.status.get("lastHandledReconcileAt")
 
 
-def remembered(memory: Memory, resource: JobResource, server_time: float | None) -> Memory:
+def remembered(memory: Memory, resource: JobResource, server_time: float | None, cluster_id: str) -> Memory:
     """Memory brought up to date with the resource: sightings belong to one pending create, and its loss has a first
-    sight."""
-    pending = resource.pending_create()
-    lost = resource.deleting and resource.has_finalizer and resource.intent is None and resource.record is None
-    if pending is None and not lost:
+    sight. The pending create is the one that planning asks about, or a proof could never be completed."""
+    memory = _settled(memory, resource)
+    doomed = resource.deleting
+    pending = create_to_settle(resource, memory, cluster_id) if doomed else newest_pending(resource, memory)
+    if pending is None:
         return replace(memory, lookup_for="", lookups=0, sightings=(), next_lookup=float("-inf"), first_seen=None)
-    subject = "lost" if pending is None else f"{pending.attempt}:{pending.token}:{pending.nonce}"
+    subject = f"{pending.attempt}:{pending.token}:{pending.nonce}"
     if subject != memory.lookup_for:
         memory = replace(
             memory, lookup_for=subject, lookups=0, sightings=(), next_lookup=float("-inf"), first_seen=None
@@ -69,6 +73,18 @@ def remembered(memory: Memory, resource: JobResource, server_time: float | None)
     if memory.first_seen is None and server_time is not None:
         memory = replace(memory, first_seen=int(server_time) + 1)
     return memory
+
+
+def _settled(memory: Memory, resource: JobResource) -> Memory:
+    """The journal is closed once the record carries a uuid for its token. Another uuid than ours means that another
+    process adopted another job of the same token: ours is then a duplicate."""
+    own, record = memory.own, resource.record
+    if own is None or own.state is not SendState.ACCEPTED or own.intent is None or record is None or not record.uuid:
+        return memory
+    if record.token != own.intent.token:
+        return memory
+    lost = (own.uuid,) if own.uuid and own.uuid != record.uuid and own.uuid not in memory.extras else ()
+    return replace(memory, own=None, extras=(*memory.extras, *lost))
 
 
 def facts_of(
@@ -83,6 +99,7 @@ def facts_of(
 ) -> Facts:
     """The facts for the next decision."""
     digest, problem = _digest(work.resource)
+    uuid, view = work.resource.job_uuid, work.session.view if work.session is not None else None
     return Facts(
         cluster_id=cluster_id,
         now=now,
@@ -100,7 +117,8 @@ def facts_of(
         snapshot_runs=snapshot.runs if snapshot is not None else None,
         secret=work.secret,
         forced=work.forced,
-        polled=work.session is None or work.session.view.polled is not None,
+        listed=view is None or uuid is None or view.lists(uuid),
+        polled=work.session is None or work.session.poll_failed or work.session.view.polled is not None,
     )
 
 

@@ -11,7 +11,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dispersed_operator.accounts import AccountBook
+from dispersed_operator.abandoned import AbandonedJobs
+from dispersed_operator.accounts import AccountBook, AccountSession
+from dispersed_operator.creates import Stopping
 from dispersed_operator.effects import Effects
 from dispersed_operator.errors import KubernetesConflict, KubernetesInvalid, KubernetesNotFound, RemoteError
 from dispersed_operator.model.keys import ResourceKey
@@ -19,7 +21,7 @@ from dispersed_operator.model.observed import JobResource, parse_job
 from dispersed_operator.passes import Pass, facts_of, is_forced, remembered
 from dispersed_operator.planning.job import plan_job
 from dispersed_operator.planning.trouble import problem_of, situation_in_trouble
-from dispersed_operator.planning.vocabulary import Facts, Memory, Rest
+from dispersed_operator.planning.vocabulary import Facts, Memory, OwnAttempt, Rest, SendState
 from dispersed_operator.remote.view import Snapshot
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
@@ -38,6 +40,15 @@ class Outcome:
     urgent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """Memory belongs to one object, not to its name: one created anew starts clean."""
+
+    uid: str
+    account_name: str
+    memory: Memory
+
+
 class JobReconciler:
     """Reconciles DispersedJobs, one key at a time; `reconcile` is never called twice at once for one key."""
 
@@ -48,6 +59,7 @@ class JobReconciler:
         store: ResourceStore,
         book: AccountBook,
         effects: Effects,
+        abandoned: AbandonedJobs,
         statuses: StatusWriter,
         leading_since: Callable[[], float],
         monotonic: Callable[[], float],
@@ -57,21 +69,22 @@ class JobReconciler:
         self._store = store
         self._book = book
         self._effects = effects
+        self._abandoned = abandoned
         self._statuses = statuses
         self._leading_since = leading_since
         self._monotonic = monotonic
         self._wall = wall
-        self._memories: dict[ResourceKey, tuple[str, Memory]] = {}
+        self._memories: dict[ResourceKey, _Remembered] = {}
 
     async def reconcile(self, key: ResourceKey) -> Outcome:
         """One pass. Raises KubernetesError if the API server cannot be reached; RemoteErrors are told on the
         resource.
         """
         body = self._store.get(key)
-        if body is None:
-            self._memories.pop(key, None)
+        resource = parse_job(body) if body is not None else None
+        self._bury(key, resource)
+        if resource is None:
             return Outcome()
-        resource = parse_job(body)
         work = self._begin(resource)
         try:
             return await self._run(work)
@@ -82,19 +95,42 @@ class JobReconciler:
             await self._effects.refresh(key)
             return Outcome(failed=True)
         finally:
-            self._memories[key] = (work.resource.uid, work.memory)
+            if self._store.get(key) is not None or _knows_a_job(work.memory):
+                self._memories[key] = _Remembered(work.resource.uid, work.resource.account_name, work.memory)
+            else:
+                self._memories.pop(key, None)
+
+    def _bury(self, key: ResourceKey, resource: JobResource | None) -> None:
+        """Forget a resource that is gone or was created anew; a job that was just accepted for it must not be lost."""
+        before = self._memories.get(key)
+        if before is None or (resource is not None and resource.uid == before.uid):
+            return
+        del self._memories[key]
+        self._effects.forget(key)
+        own, session = before.memory.own, self._book.get(key.namespace, before.account_name)
+        if own is None or own.state not in {SendState.ACCEPTED, SendState.UNKNOWN}:
+            return
+        if own.uuid is None or session is None:
+            _log.error("%s vanished while its create was unknown; a job with token %s may live", key, _token(own))
+            return
+        self._abandoned.take(session, key, resource_uid=before.uid, uuid=own.uuid)
 
     def _begin(self, resource: JobResource) -> Pass:
-        uid, memory = self._memories.get(resource.key, ("", Memory()))
+        before = self._memories.get(resource.key)
         return Pass(
             resource=resource,
-            memory=memory if uid == resource.uid else Memory(),
-            session=self._book.get(resource.key.namespace, resource.account_name),
+            memory=before.memory if before is not None else Memory(),
+            session=self._session_of(resource),
             forced=is_forced(resource),
         )
 
+    def _session_of(self, resource: JobResource) -> AccountSession | None:
+        return self._book.get(resource.key.namespace, resource.account_name)
+
     async def _run(self, work: Pass) -> Outcome:
         for _ in range(MAX_STEPS):
+            if self._session_of(work.resource) is not work.session:
+                return Outcome(after=0.0, urgent=True)  # what was read came from another key: start over
             facts = self._facts(work)
             action = plan_job(work.resource, facts)
             if isinstance(action, Rest):
@@ -104,13 +140,15 @@ class JobReconciler:
                 await self._effects.carry_out(work, action)
             except RemoteError as error:
                 return await self._trouble(work, error)
+            except Stopping:
+                return Outcome(failed=True)
         _log.error("no end after %d steps; the resource is tried again later", MAX_STEPS)
         return Outcome(failed=True)
 
     def _facts(self, work: Pass) -> Facts:
         resource = work.resource
         account = self._book.facts(resource.key.namespace, resource.account_name)
-        work.memory = remembered(work.memory, resource, account.server_time)
+        work.memory = remembered(work.memory, resource, account.server_time, self._cluster_id)
         return facts_of(
             work,
             account=account,
@@ -148,3 +186,12 @@ class JobReconciler:
 
     def _server_time(self, work: Pass) -> float | None:
         return work.session.client.clock.now() if work.session is not None else None
+
+
+def _knows_a_job(memory: Memory) -> bool:
+    """Whether the journal holds a request whose job may live."""
+    return memory.own is not None and memory.own.state in {SendState.ACCEPTED, SendState.UNKNOWN}
+
+
+def _token(own: OwnAttempt) -> str:
+    return own.intent.token if own.intent is not None else "unknown"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import httpx
 
 from dispersed_operator.accounts import AccountBook, AccountSession
 from dispersed_operator.config import Settings
-from dispersed_operator.errors import CredentialsRefused, RemoteError
+from dispersed_operator.errors import RateLimited, RemoteError
 from dispersed_operator.model.account import DispersedAccountSpec
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.remote.client import DispersedClient
@@ -25,6 +26,8 @@ from dispersed_operator.remote.view import RemoteView
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.workqueue import Lane, WorkQueue
+
+_log = logging.getLogger(__name__)
 
 TERMINAL_PHASES = frozenset({"Succeeded", "Failed", "Stopped"})
 UNSETTLED_PHASES = frozenset({"Queued", "Starting", "Stopping"})
@@ -43,6 +46,7 @@ class SessionFactory:
         store: ResourceStore,
         queue: WorkQueue[ResourceKey],
         metrics: Metrics,
+        fatal: Callable[[BaseException], None],
     ) -> None:
         self._settings = settings
         self._http = http
@@ -50,6 +54,7 @@ class SessionFactory:
         self._store = store
         self._queue = queue
         self._metrics = metrics
+        self._fatal = fatal
 
     def open(self, key: ResourceKey, body: Mapping[str, Any], credentials: Credentials) -> AccountSession:
         """Open the account with this key pair and start polling. Raises SettingsError for a base URL that must not be
@@ -85,7 +90,13 @@ class SessionFactory:
             problem=None,
         )
         session.poll_task = asyncio.create_task(poller.run(), name=f"poller-{key.namespace}-{key.name}")
+        session.poll_task.add_done_callback(self._poller_ended)
         return session
+
+    def _poller_ended(self, task: asyncio.Task[None]) -> None:
+        """A poller ends only when its session is closed; otherwise nobody would notice that statuses stand still."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fatal(error)
 
     def _tracked(self, key: ResourceKey) -> Collection[str]:
         """The remote jobs of this account's resources that are not over."""
@@ -112,11 +123,19 @@ class SessionFactory:
                 self._queue.add(job, Lane.POLLING)
 
     def _poll_failed(self, key: ResourceKey, error: RemoteError) -> None:
-        """A refused key is the account's matter; everything else the poller repeats by itself."""
-        if isinstance(error, CredentialsRefused):
-            self._queue.add(key, Lane.LIFECYCLE)
+        """The account asks for itself what is wrong, and tells its jobs. A rate limit is only waited for."""
+        session = self._book.get(key.namespace, key.name)
+        if session is not None:
+            session.poll_failed = True
+        _log.warning("account %s/%s: the poll failed: %s", key.namespace, key.name, error)
+        if isinstance(error, RateLimited):
+            return
+        if session is not None:
+            session.last_answer = float("-inf")
+        self._queue.add(key, Lane.LIFECYCLE)
 
     def _polled(self, key: ResourceKey) -> None:
         session = self._book.get(key.namespace, key.name)
         if session is not None:
             session.last_answer = time.monotonic()
+            session.poll_failed = False

@@ -16,6 +16,7 @@ from dispersed_operator.model import reasons
 from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.observed import JobResource, parse_job
+from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.planning.records import with_record
 from dispersed_operator.planning.status import project
 from dispersed_operator.planning.vocabulary import Kept, Situation
@@ -35,6 +36,7 @@ class StatusWriter:
         store: ResourceStore,
         kube: KubeClient,
         recorder: EventRecorder,
+        redactor: Redactor,
         metrics: Metrics,
         monotonic: Callable[[], float],
         wall: Callable[[], float],
@@ -42,6 +44,7 @@ class StatusWriter:
         self._store = store
         self._kube = kube
         self._recorder = recorder
+        self._redactor = redactor
         self._metrics = metrics
         self._monotonic = monotonic
         self._wall = wall
@@ -55,7 +58,7 @@ class StatusWriter:
         new = project(
             resource, situation, wall=self._wall(), server_time=server_time, cost_due=self._cost_due(resource.key)
         )
-        return await self.replace(resource, with_record(resource, new))
+        return await self.replace(resource, self._cleaned(with_record(resource, new)))
 
     async def replace(self, resource: JobResource, new: Document) -> JobResource:
         """Make `new` the status by an exact difference with `resourceVersion`; no write if nothing differs."""
@@ -81,6 +84,16 @@ class StatusWriter:
     async def tell(self, resource: JobResource, reason: EventReason, message: str, *, warning: bool = False) -> None:
         """Record an Event about something done."""
         await self._record(self._reference(resource), reason.value, message, warning=warning)
+
+    def _cleaned(self, status: Document) -> Document:
+        """The service's own words about a run are text from outside: nothing secret may pass with them."""
+        runs = [self._cleaned_run(run) for run in status.get("runs") or ()]
+        current = status.get("currentRun")
+        changed = {"runs": runs or None, "currentRun": self._cleaned_run(current) if current else None}
+        return status | {name: value for name, value in changed.items() if value is not None}
+
+    def _cleaned_run(self, run: Document) -> Document:
+        return run | {"reason": self._redactor.clean(run["reason"])} if run.get("reason") else run
 
     def forget(self, key: ResourceKey) -> None:
         """The resource is gone."""

@@ -43,15 +43,25 @@ class Workers:
         self._monotonic = monotonic
         self._fatal = fatal
         self._tasks: list[asyncio.Task[None]] = []
+        self._served = monotonic()
 
     def start(self, count: int) -> None:
         """Start `count` workers."""
+        self._served = self._monotonic()
         self._tasks = [asyncio.create_task(self._work(), name=f"worker-{number}") for number in range(count)]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     @property
     def alive(self) -> bool:
         """Whether all workers run."""
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    def stuck_for(self) -> float:
+        """Seconds for which something was due and no worker took or finished anything; 0.0 while work flows."""
+        if self._queue.oldest_age() == 0.0:
+            return 0.0
+        return self._monotonic() - self._served
 
     async def stop(self, grace: float) -> None:
         """Wait for the reconciles under way after the queue was closed, then cancel what is left."""
@@ -68,11 +78,17 @@ class Workers:
                 key = await self._queue.get()
             except QueueClosed:
                 return
+            self._served = self._monotonic()
             try:
                 with about(key):
                     await self._one(key)
             finally:
+                self._served = self._monotonic()
                 self._queue.done(key)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fatal(error)
 
     async def _one(self, key: ResourceKey) -> None:
         begun = self._monotonic()
@@ -84,7 +100,8 @@ class Workers:
             async with asyncio.timeout(self._deadline):
                 outcome = await self._reconcile(key)
         except (KubernetesConflict, KubernetesInvalid) as error:
-            _log.debug("somebody wrote meanwhile, starting over: %s", error)
+            level = logging.DEBUG if isinstance(error, KubernetesConflict) else logging.WARNING
+            _log.log(level, "the object changed meanwhile, or refuses the write; starting over: %s", error)
             self._metrics.conflict(key.kind)
             self._queue.retry(key, Lane.LIFECYCLE)
             return ReconcileResult.CONFLICT

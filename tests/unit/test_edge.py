@@ -11,7 +11,7 @@ from aiohttp import web
 from dispersed_operator.edge import Edge, _EndlessBackOffs, _LoginPace
 from dispersed_operator.errors import KubernetesServerError
 from dispersed_operator.kube.credentials import Credentials, Kubeconfig
-from tests.unit.kube.scripted import Answer, Script, serving
+from tests.unit.kube.scripted import Script, serving
 
 WORDS = "what the server said"
 
@@ -34,9 +34,12 @@ def credentials_for(folder: Path, url: str) -> Credentials:
     ids=["refused", "no object", "no json"],
 )
 async def test_a_kopf_that_ends_by_itself_is_reported_without_words_of_the_server(
-    tmp_path: Path, answer: Answer
+    tmp_path: Path, answer: web.Response
 ) -> None:
-    async with serving(Script([answer])) as url:
+    async def discovery(request: web.Request) -> web.StreamResponse:
+        return answer if request.path == "/apis" else web.json_response({"versions": []})
+
+    async with serving(Script([discovery])) as url:
         edge = Edge(credentials_for(tmp_path, url), lambda _type, _body: None, random=lambda: 0.5)
         edge.start()
         with pytest.raises(KubernetesServerError, match="the watch has ended") as caught:
@@ -50,6 +53,14 @@ async def test_an_edge_that_was_never_started_can_be_stopped(tmp_path: Path) -> 
     edge = Edge(credentials_for(tmp_path, "http://127.0.0.1:1"), lambda _type, _body: None, random=lambda: 0.5)
     await edge.stop()
     assert not edge.ready
+
+
+async def test_stopping_does_not_mind_that_whoever_awaited_the_failure_was_cancelled(tmp_path: Path) -> None:
+    edge = Edge(credentials_for(tmp_path, "http://127.0.0.1:1"), lambda _type, _body: None, random=lambda: 0.5)
+    edge.start()
+    edge.failed.cancel()
+    await edge.stop()
+    assert edge.failed.cancelled()
 
 
 def test_back_offs_never_end_and_start_over_for_each_request() -> None:

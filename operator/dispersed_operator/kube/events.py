@@ -85,11 +85,7 @@ class EventRecorder:
         now = self._clock()
         known = self._recorded.get(identity)
         try:
-            if (
-                known is not None
-                and now - known.first < WINDOW
-                and await self._count(metadata["namespace"], known, now)
-            ):
+            if known is not None and await self._count(metadata["namespace"], known, now):
                 return
             words = {"type": type_, "reason": reason, "message": message, "action": action}
             event = self._event(regarding, now) | words
@@ -100,7 +96,9 @@ class EventRecorder:
             self._on_failure(error.reason or str(error.status))
 
     async def _count(self, namespace: str, known: _Recorded, now: float) -> bool:
-        """Count one more; False if the event is gone (the API server keeps events for an hour)."""
+        """Count one more; False if a new event is due: this one is old, or gone (events are kept for an hour)."""
+        if now - known.first >= WINDOW:
+            return False
         known.count += 1
         if now - known.written < WRITE_INTERVAL:
             return True

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from dispersed_operator.model.naming import MAX_ATTEMPT, MAX_TIME
+
 VERSION: Final = 1
 
 
@@ -109,8 +111,8 @@ def parse_intent(text: str) -> Intent | None:
         account, origin, refusal = document["account"], document["origin"], document.get("refusal") or {}
         return Intent(
             token=_text(document, "token"),
-            attempt=_number(document, "attempt"),
-            signed_at=_number(document, "signedAt"),
+            attempt=_number(document, "attempt", MAX_ATTEMPT),
+            signed_at=_number(document, "signedAt", MAX_TIME),
             nonce=_text(document, "nonce"),
             body_sha256=_text(document, "bodySHA256"),
             holder=_text(document, "holder"),
@@ -120,7 +122,7 @@ def parse_intent(text: str) -> Intent | None:
             refusal=Refusal(refusal["kind"]) if refusal else None,
             message=str(refusal.get("message", "")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -137,8 +139,9 @@ def _text(document: Mapping[str, object], name: str) -> str:
     return value
 
 
-def _number(document: Mapping[str, object], name: str) -> int:
+def _number(document: Mapping[str, object], name: str, limit: int) -> int:
+    """A number that fits the title: what is larger is not from us, and would cost its reader time or an overflow."""
     value = document[name]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit:
         raise TypeError(name)
     return value

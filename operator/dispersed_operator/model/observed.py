@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from dispersed_operator.model import naming
 from dispersed_operator.model.intent import AccountMark, Intent, IntentState, parse_account_mark, parse_intent
-from dispersed_operator.model.job import DispersedJobSpec
+from dispersed_operator.model.job import DEFAULT_ACCOUNT, DispersedJobSpec
 from dispersed_operator.model.keys import Kind, ResourceKey
 
 Body = Mapping[str, Any]
@@ -57,7 +57,11 @@ class PendingCreate:
 
 @dataclass(frozen=True, slots=True)
 class JobResource:
-    """One DispersedJob. Times are seconds since the epoch on the API server's clock."""
+    """One DispersedJob. Times are seconds since the epoch on the API server's clock.
+
+    `account_name` is the DispersedAccount in the same namespace, `default` where the spec names none; it is known even
+    if the spec does not fit the schema, because the account must be held for it.
+    """
 
     key: ResourceKey
     uid: str
@@ -67,6 +71,7 @@ class JobResource:
     deleting_since: int | None
     finalizers: tuple[str, ...]
     annotations: Mapping[str, str]
+    account_name: str
     intent: Intent | None
     intent_garbled: bool
     record: CreateRecord | None
@@ -85,12 +90,6 @@ class JobResource:
     @property
     def has_finalizer(self) -> bool:
         return naming.JOB_FINALIZER in self.finalizers
-
-    @property
-    def account_name(self) -> str:
-        """The DispersedAccount in the same namespace that this job uses; `default` where the spec names none."""
-        ref = self.spec.account_ref if self.spec is not None else None
-        return ref.name if ref is not None else "default"
 
     @property
     def job_uuid(self) -> str | None:
@@ -128,9 +127,10 @@ class JobResource:
                 body_sha256=intent.body_sha256,
                 account=intent.account,
             )
+        if record is not None and (record.uuid or record.state == "Refused"):
+            # A text in the intent's place that cannot be read may be a newer attempt than the one that was refused.
+            return LOST_RECORD if self.intent_garbled and not record.uuid else None
         if record is not None:
-            if record.uuid or record.state == "Refused":
-                return None
             return PendingCreate(
                 attempt=record.attempt,
                 token=record.token or None,
@@ -153,7 +153,8 @@ def parse_job(body: Body) -> JobResource:
     values."""
     metadata: Body = body["metadata"]
     annotations: Mapping[str, str] = metadata.get("annotations") or {}
-    status: Body = body.get("status") or {}
+    found = body.get("status")
+    status: Body = found if isinstance(found, Mapping) else {}
     intent_text = annotations.get(naming.INTENT_ANNOTATION)
     intent = parse_intent(intent_text) if intent_text else None
     spec, spec_error = _parse_spec(body.get("spec") or {})
@@ -166,6 +167,7 @@ def parse_job(body: Body) -> JobResource:
         deleting_since=epoch(metadata.get("deletionTimestamp")),
         finalizers=tuple(metadata.get("finalizers") or ()),
         annotations=annotations,
+        account_name=_account_name(body.get("spec")),
         intent=intent,
         intent_garbled=bool(intent_text) and intent is None,
         record=_parse_record(status.get("create")),
@@ -191,6 +193,12 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _account_name(spec: object) -> str:
+    ref = spec.get("accountRef") if isinstance(spec, Mapping) else None
+    name = ref.get("name") if isinstance(ref, Mapping) else None
+    return name if isinstance(name, str) and name else DEFAULT_ACCOUNT
+
+
 def _parse_spec(document: Body) -> tuple[DispersedJobSpec | None, str]:
     try:
         return DispersedJobSpec.from_api(document), ""
@@ -206,12 +214,14 @@ def _parse_record(document: object) -> CreateRecord | None:
         mark = parse_account_mark(document["account"]) if document.get("account") else None
     except (KeyError, TypeError, AttributeError):
         mark = None
-    attempt = document.get("attempt")
+    attempt, signed_at = document.get("attempt"), epoch(document.get("signedAt")) or 0
+    if not isinstance(attempt, int) or isinstance(attempt, bool) or not 0 <= attempt <= naming.MAX_ATTEMPT:
+        attempt = 0
     return CreateRecord(
         token=str(document.get("token") or ""),
-        attempt=attempt if isinstance(attempt, int) else 0,
+        attempt=attempt,
         uuid=str(document["uuid"]) if document.get("uuid") else None,
-        signed_at=epoch(document.get("signedAt")) or 0,
+        signed_at=signed_at if 0 <= signed_at <= naming.MAX_TIME else 0,
         state=str(document.get("state") or "Unknown"),
         locked=document.get("locked") is True,
         body_sha256=str(document.get("bodySHA256") or ""),

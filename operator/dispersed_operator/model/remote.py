@@ -8,7 +8,7 @@ alive (protocol, failure mode 47).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 TERMINAL_STATUSES = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
@@ -103,5 +103,11 @@ class Listing:
     account_identity: str | None = None
 
     def oldest_created_at(self) -> datetime | None:
-        """The oldest `created_at` among the rows, None if no row carries one."""
-        return min((row.created_at for row in self.rows if row.created_at is not None), default=None)
+        """The oldest `created_at` among the rows, None if no row carries one. A date counts as the end of that day."""
+        day = timedelta(days=1)
+        ends = (
+            row.created_at + day if row.created_at_is_date else row.created_at
+            for row in self.rows
+            if row.created_at is not None
+        )
+        return min(ends, default=None)

@@ -9,52 +9,70 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dispersed_operator.model import naming
-from dispersed_operator.model.observed import JobResource, PendingCreate
+from dispersed_operator.model.observed import PendingCreate
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.status import Phase
-from dispersed_operator.planning.identity import identity_of
 from dispersed_operator.planning.matching import Match, choose, created_in_window
 from dispersed_operator.planning.vocabulary import Created, Facts, RecordCreate, Rest, Situation
 
 AMBIGUOUS_AGAIN_SECONDS = 60.0
 
 
+def believable(candidates: Sequence[Match], facts: Facts, pending: PendingCreate | None = None) -> list[Match]:
+    """`candidates` without a person's copies that are over: they cost nothing and say nothing about our request."""
+    return [match for match in candidates if not match.row.terminal or _from_our_signature(match, facts, pending)]
+
+
 def adopt(
-    resource: JobResource, facts: Facts, candidates: Sequence[Match], pending: PendingCreate | None = None
+    facts: Facts,
+    candidates: Sequence[Match],
+    pending: PendingCreate | None = None,
+    *,
+    others: Sequence[Match] = (),
+    phase: Phase = Phase.PENDING,
 ) -> RecordCreate | Rest:
-    """Record one of `candidates`, all of which verified against this resource, as its job; or say why none can be."""
+    """Record one of `candidates`, all of which verified against this resource, as its job; or say why none can be.
+
+    `others` are verified jobs of earlier attempts: those that still live are duplicates of the one that is recorded.
+    """
     genuine = [match for match in candidates if _from_our_signature(match, facts, pending)]
     if not genuine:
         uuids = ", ".join(sorted(match.row.uuid for match in candidates))
         return ambiguous(
             f"remote job {uuids} carries this resource's title but was not created by its request (a re-run by hand?); "
-            "nothing is created or cancelled"
+            "nothing is created or cancelled",
+            phase,
         )
     chosen = choose(genuine)
     described = naming.parse_description(chosen.row.description)
     sent = pending.body_sha256 if pending is not None else None
     if described is not None and sent is not None and described[1] != sent:
         return ambiguous(
-            f"remote job {chosen.row.uuid} carries this resource's title but another body digest than the request had"
+            f"remote job {chosen.row.uuid} carries this resource's title but another body digest than the request had",
+            phase,
         )
     assert facts.account.mark is not None, "a listing can only come from an account with a key"
     return RecordCreate(
         uuid=chosen.row.uuid,
         attempt=chosen.claimed.attempt,
-        token=naming.create_token(identity_of(resource, facts.cluster_id), chosen.claimed.attempt),
+        token=chosen.claimed.token,
         signed_at=chosen.claimed.signed_at or (pending.signed_at if pending is not None else None) or 0,
         body_sha256=(described[1] if described is not None else sent) or "",
         account=facts.account.mark,
         job=chosen.row,
         adopted=True,
-        extras=tuple(match.row.uuid for match in genuine if match is not chosen and not match.row.terminal),
+        extras=tuple(
+            match.row.uuid
+            for match in (*genuine, *(match for match in others if _from_our_signature(match, facts, None)))
+            if match is not chosen and not match.row.terminal
+        ),
     )
 
 
-def ambiguous(message: str) -> Rest:
+def ambiguous(message: str, phase: Phase = Phase.PENDING) -> Rest:
     """Stop and ask a person: nothing is created, nothing is cancelled."""
     situation = Situation(
-        phase=Phase.PENDING,
+        phase=phase,
         reason=Reason.OWNERSHIP_AMBIGUOUS,
         message=message,
         created=Created.UNKNOWN,

@@ -15,6 +15,7 @@ from dispersed_operator.model.observed import JobResource, PendingCreate
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.planning import adoption
 from dispersed_operator.planning.identity import claims, identity_of
+from dispersed_operator.planning.lookup import latest_signature
 from dispersed_operator.planning.vocabulary import (
     Action,
     CountAnswer,
@@ -34,7 +35,7 @@ def plan_answer(resource: JobResource, facts: Facts, pending: PendingCreate) -> 
     match = _ANSWER.fullmatch(text.strip())
     if match is None or pending.token is None or match["token"] != pending.token:
         return None
-    if not _due(facts, pending):
+    if not _due(resource, facts, pending):
         return None
     if match["word"] == "retry":
         return CountAnswer("retry", RefuseIntent(Refusal.ABSENT, "a person said that the request was lost"))
@@ -43,10 +44,11 @@ def plan_answer(resource: JobResource, facts: Facts, pending: PendingCreate) -> 
     return _adopt(resource, facts, pending, match["uuid"])
 
 
-def _due(facts: Facts, pending: PendingCreate) -> bool:
+def _due(resource: JobResource, facts: Facts, pending: PendingCreate) -> bool:
     """Whether the server's clock has passed the request's "not after" and the margin."""
     server_time = facts.account.server_time
-    return server_time is not None and server_time > (pending.signed_at or 0) + facts.account.windows.absence_after
+    signed_at = latest_signature(resource, facts, pending)
+    return server_time is not None and server_time > signed_at + facts.account.windows.absence_after
 
 
 def _adopt(resource: JobResource, facts: Facts, pending: PendingCreate, uuid: str) -> Action | None:

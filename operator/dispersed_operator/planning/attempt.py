@@ -7,15 +7,42 @@ the outcome, nothing here does, and the lookup takes over.
 from __future__ import annotations
 
 from dispersed_operator.model.intent import Refusal
-from dispersed_operator.model.observed import PendingCreate
+from dispersed_operator.model.observed import JobResource, PendingCreate
 from dispersed_operator.planning.vocabulary import (
     Action,
     Facts,
+    Memory,
+    OwnAttempt,
     RecordCreate,
     RefuseIntent,
     SendCreate,
     SendState,
 )
+
+
+def newest_pending(resource: JobResource, memory: Memory) -> PendingCreate | None:
+    """The newest unresolved attempt by the object and by our own journal: an intent that was stripped from the object
+    while its request was under way is still unresolved (failure mode 11)."""
+    pending, own = resource.pending_create(), memory.own
+    if own is None or own.intent is None or own.state not in {SendState.ACCEPTED, SendState.UNKNOWN}:
+        return pending
+    record = resource.record
+    if resource.highest_attempt() > own.intent.attempt or (resource.intent is not None and not _carries(resource, own)):
+        return pending
+    if pending is not None or (record is not None and record.token == own.intent.token and record.uuid):
+        return pending
+    return PendingCreate(
+        attempt=own.intent.attempt,
+        token=own.intent.token,
+        signed_at=own.intent.signed_at,
+        nonce=own.nonce,
+        body_sha256=own.intent.body_sha256,
+        account=own.intent.account,
+    )
+
+
+def _carries(resource: JobResource, own: OwnAttempt) -> bool:
+    return resource.intent is not None and resource.intent.nonce == own.nonce
 
 
 def plan_own_attempt(facts: Facts, pending: PendingCreate, *, may_send: bool) -> Action | None:

@@ -29,6 +29,7 @@ from dispersed_operator.planning.vocabulary import (
 
 LISTING_MARGIN_SECONDS = 3600
 UNSEEN_ATTEMPTS = 3
+LONGEST_RETRY_SECONDS = 3600
 RETRY_AFTER_SECONDS = {Refusal.PERMISSION: 300, Refusal.NOT_FOUND: 300, Refusal.FUNDS: 300, Refusal.NOT_SENT: 30}
 
 REFUSAL_REASONS = {
@@ -45,19 +46,22 @@ def plan_creation(resource: JobResource, facts: Facts) -> Action:
     blocker = _blocker(resource, facts)
     if blocker is not None:
         return blocker
-    account, known = facts.account, resource.highest_attempt()
+    account, own = facts.account, facts.memory.own
+    known = max(resource.highest_attempt(), own.intent.attempt if own is not None and own.intent is not None else 0)
     if account.server_time is None or (account.server_date_age or 0.0) > account.windows.server_date_max_age:
         return ReadServerTime()
     begun_after = max(facts.leading_since, facts.memory.last_post)
     since = max(0, resource.created_at - LISTING_MARGIN_SECONDS)
-    if facts.listing is None or facts.listing.listing.begun <= begun_after:
-        return ReadListing(since=since, begun_after=begun_after)
+    listing = facts.listing.listing if facts.listing is not None else None
+    if facts.listing is None or listing is None or listing.begun <= begun_after or listing.covers_since > since:
+        # Any attempt but the first wants a listing of its own: an older one may miss what the attempt before made.
+        return ReadListing(since=since, begun_after=facts.now if known else begun_after)
     attempts = range(1, min(known + UNSEEN_ATTEMPTS, MAX_ATTEMPT) + 1)
     recorded = resource.record.attempt if resource.record is not None and resource.record.uuid else 0
     rows = matches(facts.listing, [identity_of(resource, facts.cluster_id)], attempts)
-    lost = [match for match in rows if match.claimed.attempt > recorded]
+    lost = adoption.believable([match for match in rows if match.claimed.attempt > recorded], facts)
     if lost:
-        return adoption.adopt(resource, facts, lost)
+        return adoption.adopt(facts, lost)
     attempt = 1 + max([known, *(match.claimed.attempt for match in rows)])
     if attempt > MAX_ATTEMPT:
         message = f"all {MAX_ATTEMPT} attempts of this resource were refused"
@@ -95,12 +99,18 @@ def _refusal_to_heed(resource: JobResource, facts: Facts) -> Rest | None:
             return None
         return _wait(Problem(Reason.REMOTE_VALIDATION_FAILED, intent.message), stalled=True)
     assert intent.refusal is not None
-    due = intent.signed_at + RETRY_AFTER_SECONDS[intent.refusal]
+    due = intent.signed_at + _retry_after(intent.refusal, intent.attempt)
     remaining = due - (facts.account.server_time if facts.account.server_time is not None else facts.wall)
     if remaining <= 0:
         return None
     reason = REFUSAL_REASONS[intent.refusal]
     return _wait(Problem(reason, intent.message), after=min(max(remaining, 1.0), 300.0))
+
+
+def _retry_after(refusal: Refusal, attempt: int) -> int:
+    """Seconds until a refused create is tried again; doubling, so that the attempts last for months."""
+    base = RETRY_AFTER_SECONDS[refusal]
+    return base if refusal is Refusal.NOT_SENT else int(min(base * 2.0 ** min(attempt - 1, 16), LONGEST_RETRY_SECONDS))
 
 
 def _wait(problem: Problem, *, after: float | None = None, stalled: bool = False, account: bool = False) -> Rest:

@@ -39,13 +39,13 @@ def judge_ending(
     said = " ".join(text for text in (last.status_reason if last else None, job.status_reason) if text).lower()
     if last is not None and last.exit_code not in {None, 0}:
         return Ending(False, Reason.EXIT_NON_ZERO, f"the container ended with exit code {last.exit_code}")
-    by_words = _by_words(said, spec)
+    by_words = _by_words(said, last, spec)
     if by_words is not None:
         return by_words
     return _by_shape(last, spec)
 
 
-def _by_words(said: str, spec: DispersedJobSpec | None) -> Ending | None:
+def _by_words(said: str, last: RemoteRun | None, spec: DispersedJobSpec | None) -> Ending | None:
     if "exit" in said and "code" in said:
         return Ending(False, Reason.EXIT_NON_ZERO, "the container ended with an exit code other than 0")
     if "assign" in said:
@@ -54,7 +54,8 @@ def _by_words(said: str, spec: DispersedJobSpec | None) -> Ending | None:
         return _start_deadline(spec)
     if "run" in said and ("timeout" in said or "time-out" in said or "timed out" in said or "deadline" in said):
         return _run_deadline(spec)
-    if "node" in said:
+    started = last is not None and last.started_at is not None
+    if "node" in said and (started or "lost" in said):  # "the node was not ready in time" is another matter
         return Ending(False, Reason.NODE_LOST, "the node that ran the job was lost")
     return None
 

@@ -18,10 +18,12 @@ from dispersed_operator.model.remote import RemoteJob
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a row proves about itself: its attempt, and the time of its signature (0 if only the token came back)."""
+    """What a row proves about itself: its attempt, the time of its signature (0 if only the token came back), and the
+    token of the identity that it belongs to."""
 
     attempt: int
     signed_at: int
+    token: str
 
 
 def identity_of(resource: JobResource, cluster_id: str) -> Identity:
@@ -57,12 +59,13 @@ def claims(row: RemoteJob, identity: Identity, attempts: range) -> Claimed | Non
     parsed = naming.parse_title(row.title)
     if parsed is not None:
         verified = naming.title_belongs_to(row.title, identity)
-        return Claimed(verified.attempt, verified.signed_at) if verified is not None else None
+        return Claimed(verified.attempt, verified.signed_at, verified.token) if verified is not None else None
     described = naming.parse_description(row.description)
     witnesses = {described[0] if described else None, row.env_token} - {None}
     for attempt in attempts:
-        if naming.create_token(identity, attempt) in witnesses:
-            return Claimed(attempt, 0)
+        token = naming.create_token(identity, attempt)
+        if token in witnesses:
+            return Claimed(attempt, 0, token)
     return None
 
 

@@ -7,17 +7,18 @@ exists, and last the creation of one that certainly does not.
 
 from __future__ import annotations
 
+from dispersed_operator.model.intent import Refusal
 from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
 from dispersed_operator.planning.answers import plan_answer
-from dispersed_operator.planning.attempt import plan_own_attempt
+from dispersed_operator.planning.attempt import newest_pending, plan_own_attempt
 from dispersed_operator.planning.creation import plan_creation
 from dispersed_operator.planning.deletion import plan_deletion
 from dispersed_operator.planning.identity import has_foreign_origin, identity_of
 from dispersed_operator.planning.lookup import Proof, Question, latest_signature, plan_lookup
 from dispersed_operator.planning.tracking import plan_tracking
-from dispersed_operator.planning.vocabulary import Action, Facts
+from dispersed_operator.planning.vocabulary import Action, Facts, RefuseIntent, RestoreFinalizer
 
 
 def plan_job(resource: JobResource, facts: Facts) -> Action:
@@ -29,15 +30,17 @@ def plan_job(resource: JobResource, facts: Facts) -> Action:
             "the create intent on this object was made for another object or cluster (a restored or copied manifest); "
             "remove the annotation dispersed.dev/create-intent and the status of a copy, or delete it"
         )
-    pending = resource.pending_create()
+    pending = newest_pending(resource, facts.memory)
     if pending is None:
         return plan_tracking(resource, facts) if resource.job_uuid else plan_creation(resource, facts)
+    if not resource.has_finalizer:
+        return RestoreFinalizer()
+    own_step = plan_own_attempt(facts, pending, may_send=True)
+    if own_step is not None:
+        return own_step  # what this process knows of its own request overrules what a person says of it
     answer = plan_answer(resource, facts, pending)
     if answer is not None:
         return answer
-    own_step = plan_own_attempt(facts, pending, may_send=True)
-    if own_step is not None:
-        return own_step
     question = Question(
         pending=pending,
         identities=(identity_of(resource, facts.cluster_id),),
@@ -45,4 +48,9 @@ def plan_job(resource: JobResource, facts: Facts) -> Action:
         phase=Phase.CREATING,
     )
     conclusion = plan_lookup(resource, facts, question)
-    return plan_creation(resource, facts) if conclusion is Proof.ABSENT else conclusion
+    if conclusion is not Proof.ABSENT:
+        return conclusion
+    if resource.job_uuid is not None:
+        # An earlier attempt that was thought lost did commit, late: the newer one is settled, that job is ours.
+        return RefuseIntent(Refusal.ABSENT, "proven absent; the job of an earlier attempt exists")
+    return plan_creation(resource, facts)

@@ -19,7 +19,7 @@ from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
 from dispersed_operator.planning.continuity import is_same_account
-from dispersed_operator.planning.creation import UNSEEN_ATTEMPTS
+from dispersed_operator.planning.creation import LISTING_MARGIN_SECONDS, UNSEEN_ATTEMPTS
 from dispersed_operator.planning.matching import Match, matches
 from dispersed_operator.planning.vocabulary import (
     Action,
@@ -58,21 +58,33 @@ class Question:
 def plan_lookup(resource: JobResource, facts: Facts, question: Question) -> Action | Proof:
     """The next step of a lookup, or the proof that nothing was created."""
     if not facts.account.reachable:
-        return _unknown(question, facts.account.blocker or Problem(Reason.INVALID_REFERENCE, "the account has no key"))
+        problem = facts.account.blocker or Problem(Reason.INVALID_REFERENCE, "the account has no key")
+        return _unknown(question, problem, account_problem=problem)
     if facts.listing is not None and facts.listing.listing.begun > facts.memory.last_post:
-        found = _found(resource, facts, question)
+        rows = _rows(resource, facts, question)
+        found = adoption.believable([row for row in rows if _can_be(row, question.pending)], facts, question.pending)
         if found:
-            return adoption.adopt(resource, facts, found, question.pending)
+            others = [row for row in rows if row not in found]
+            return adoption.adopt(facts, found, question.pending, others=others, phase=question.phase)
         if _proven(facts, question):
             return Proof.ABSENT
-        sighting = Sighting(facts.listing.listing.server_date, facts.listing.listing.page_size)
+        sighting = Sighting(facts.listing.listing.server_date, facts.listing.listing.page_size, facts.account.mark)
         if sighting not in facts.memory.sightings:
             return RememberSighting(sighting, next_lookup=facts.now + _delay(facts, question))
         return _unknown(question, _why_unknown(facts, question), after=max(0.2, facts.memory.next_lookup - facts.now))
     if facts.now < facts.memory.next_lookup and not facts.forced:
         return _unknown(question, _why_unknown(facts, question), after=facts.memory.next_lookup - facts.now)
-    page_size = PAGE_SIZES[len(facts.memory.sightings) % 2]
-    return ReadListing(since=question.signed_at, begun_after=facts.now, page_size=page_size)
+    last = facts.memory.sightings[-1].page_size if facts.memory.sightings else PAGE_SIZES[1]
+    page_size = next(size for size in PAGE_SIZES if size != last)
+    return ReadListing(since=_since(resource, question), begun_after=facts.now, page_size=page_size)
+
+
+def _since(resource: JobResource, question: Question) -> int:
+    """How far back to list: to the signature, or to before the resource's creation where no record of it is left
+    (then `signed_at` is only the latest moment at which it can have been)."""
+    if question.pending.signed_at is not None:
+        return question.pending.signed_at
+    return max(0, resource.created_at - LISTING_MARGIN_SECONDS)
 
 
 def latest_signature(resource: JobResource, facts: Facts, pending: PendingCreate) -> int:
@@ -85,14 +97,17 @@ def latest_signature(resource: JobResource, facts: Facts, pending: PendingCreate
     return max(resource.created_at, resource.deleting_since or 0, seen)
 
 
-def _found(resource: JobResource, facts: Facts, question: Question) -> list[Match]:
+def _rows(resource: JobResource, facts: Facts, question: Question) -> tuple[Match, ...]:
+    """All rows of the resource, whatever their attempt."""
     assert facts.listing is not None
     pending = question.pending
     attempts = range(1, max(pending.attempt, resource.highest_attempt()) + UNSEEN_ATTEMPTS + 1)
-    rows = matches(facts.listing, question.identities, attempts)
-    if pending.token is None:
-        return list(rows)
-    return [match for match in rows if match.claimed.attempt >= pending.attempt]
+    return matches(facts.listing, question.identities, attempts)
+
+
+def _can_be(match: Match, pending: PendingCreate) -> bool:
+    """Whether a row can be the pending create's job. Where every record was lost, any row of the resource can."""
+    return pending.token is None or match.claimed.attempt >= pending.attempt
 
 
 def _proven(facts: Facts, question: Question) -> bool:
@@ -103,7 +118,8 @@ def _proven(facts: Facts, question: Question) -> bool:
 
 
 def _two_agree(facts: Facts, question: Question) -> bool:
-    """Two negatives late enough, far enough apart, with different page sizes (ties cannot hide one row twice)."""
+    """Two negatives of the same account, late enough, far enough apart, with different page sizes (ties cannot hide one
+    row twice)."""
     assert facts.listing is not None
     last = facts.listing.listing
     windows = facts.account.windows
@@ -112,6 +128,7 @@ def _two_agree(facts: Facts, question: Question) -> bool:
         first.server_date >= late
         and last.server_date - first.server_date >= windows.second_sighting
         and first.page_size != last.page_size
+        and first.account == facts.account.mark
         for first in facts.memory.sightings
     )
 
@@ -168,7 +185,9 @@ def _why_unknown(facts: Facts, question: Question) -> Problem:
     )
 
 
-def _unknown(question: Question, problem: Problem, after: float | None = None) -> Rest:
+def _unknown(
+    question: Question, problem: Problem, after: float | None = None, account_problem: Problem | None = None
+) -> Rest:
     stalled = problem.reason in {Reason.CREATE_OUTCOME_UNKNOWN, Reason.EXPIRY_NOT_ENFORCED, Reason.ACCOUNT_MISMATCH}
     situation = Situation(
         phase=question.phase,
@@ -176,5 +195,6 @@ def _unknown(question: Question, problem: Problem, after: float | None = None) -
         message=problem.message,
         created=Created.UNKNOWN,
         stalled=stalled and question.phase is not Phase.STOPPING,
+        account_problem=account_problem,
     )
     return Rest(situation, 15.0 if after is None else after)

@@ -51,10 +51,16 @@ def judge_missing(resource: JobResource, facts: Facts, uuid: str, missing: Missi
     if missing.server_date - first < apart:
         return Rest(_doubtful(uuid), SECOND_READ_POLL_SECONDS)
     if facts.listing is None:
-        return ReadListing(since=max(0, resource.created_at - 3600), begun_after=facts.now)
+        return ReadListing(since=_since(resource), begun_after=facts.now)
     if uuid in facts.listing.uuids:
         return Problem(Reason.ACCOUNT_MISMATCH, f"remote job {uuid} answers 404 but stands in the account's listing")
     return Gone.GONE
+
+
+def _since(resource: JobResource) -> int:
+    """An hour before the job can have been created: a restored resource is younger than its job."""
+    signed_at = resource.record.signed_at if resource.record is not None else 0
+    return max(0, min(resource.created_at, signed_at or resource.created_at) - 3600)
 
 
 def _doubtful(uuid: str) -> Situation:

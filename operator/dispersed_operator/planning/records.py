@@ -26,7 +26,7 @@ def with_record(resource: JobResource, status: Document) -> Document:
     A record that carries a uuid is never replaced here: only the create protocol writes one.
     """
     intent, record = resource.intent, resource.record
-    if record is not None and record.uuid and (intent is None or record.token == intent.token):
+    if record is not None and record.uuid:
         locked = bool(record.body_sha256) and _digest(resource) == record.body_sha256
         if locked == record.locked:
             return status

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dispersed_operator.model.job import DispersedJobSpec, Task
 from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
-from dispersed_operator.model.remote import RemoteJob, RemoteRun
+from dispersed_operator.model.remote import RemoteJob, RemoteRun, is_terminal
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
 from dispersed_operator.planning.ending import judge_ending
@@ -37,6 +37,7 @@ from dispersed_operator.planning.vocabulary import (
     ReadJob,
     ReadRun,
     Rest,
+    RestoreFinalizer,
     SecretState,
     Situation,
 )
@@ -45,6 +46,9 @@ ENDPOINT_DELAYS = (1.0, 2.0, 2.0, 5.0, 5.0, 10.0)
 CONFLICT_AGAIN_SECONDS = 60.0
 ACCOUNT_AGAIN_SECONDS = 60.0
 EXTRA_AGAIN_SECONDS = 2.0
+RETRY_AGAIN_SECONDS = 15.0
+UNSEEN_AGAIN_SECONDS = 30.0
+COST_SECONDS = 900.0
 FIRST_POLL_SECONDS = 30.0
 RETRY_SETTLING_SECONDS = 60.0
 LOG_READS = 5
@@ -69,21 +73,47 @@ def plan_tracking(resource: JobResource, facts: Facts) -> Action:
         return CancelJob(facts.memory.extras[0], DUPLICATE_REASON, extra=True)
     if _is_over(resource) and facts.job is None:
         return Rest(Kept(), EXTRA_AGAIN_SECONDS if facts.memory.extras else None)
+    if not resource.has_finalizer:
+        return RestoreFinalizer()
     if not facts.account.reachable:
-        return Rest(Kept(facts.account.blocker), ACCOUNT_AGAIN_SECONDS)
+        return _without_account(facts)
     if isinstance(facts.job, Missing):
         return _missing(resource, facts, uuid, facts.job)
     if facts.job is None and not facts.polled and not facts.forced and resource.status.get("phase"):
         return Rest(Kept(), FIRST_POLL_SECONDS)
     job = facts.job or facts.snapshot_job
     runs = facts.runs if facts.runs is not None else facts.snapshot_runs
-    if job is None or runs is None or (job.terminal and facts.job is None):
+    if job is None or runs is None or (facts.job is None and (job.terminal or facts.forced)):
+        return ReadJob(uuid)
+    if facts.job is None and _lost_a_run(resource, runs):
         return ReadJob(uuid)
     if claims(job, identity_of(resource, facts.cluster_id), range(1, resource.highest_attempt() + 1)) is None:
         return adoption.ambiguous(f"the title of remote job {uuid}, which the status records, is not this resource's")
-    if job.terminal and not _retry_may_follow(job, runs, resource.spec, facts):
+    if job.terminal and not retry_may_follow(job, runs, resource.spec, facts):
         return _ended(resource, facts, job, runs)
     return _alive(resource, facts, job, runs)
+
+
+def _lost_a_run(resource: JobResource, runs: Sequence[RemoteRun]) -> bool:
+    """Whether the run that the status shows as alive is missing from a poll: it ended, or a page shifted. A read tells.
+    """
+    current = resource.status.get("currentRun") or {}
+    alive = bool(current.get("uuid")) and not is_terminal(str(current.get("status") or ""))
+    return alive and all(run.uuid != current["uuid"] for run in runs)
+
+
+def _without_account(facts: Facts) -> Rest:
+    """Nothing can be asked. An account that this process has not looked at yet is no news: a start writes nothing."""
+    problem = facts.account.blocker
+    if problem is not None and problem.reason is Reason.ACCOUNT_PROBING:
+        return Rest(None, ACCOUNT_AGAIN_SECONDS)
+    return Rest(Kept(problem), ACCOUNT_AGAIN_SECONDS)
+
+
+def _account_problem(facts: Facts) -> Problem | None:
+    """What a person must know of the account of a job that lives; a check that is under way is no news."""
+    problem = facts.account.blocker
+    return None if problem is not None and problem.reason is Reason.ACCOUNT_PROBING else problem
 
 
 def first_situation(job: RemoteJob) -> Situation:
@@ -120,10 +150,11 @@ def _stalled(reason: Reason, message: str) -> Situation:
     return Situation(phase=Phase.UNKNOWN, reason=reason, message=message, created=Created.YES, stalled=True)
 
 
-def _retry_may_follow(job: RemoteJob, runs: Sequence[RemoteRun], spec: DispersedJobSpec | None, facts: Facts) -> bool:
+def retry_may_follow(job: RemoteJob, runs: Sequence[RemoteRun], spec: DispersedJobSpec | None, facts: Facts) -> bool:
     """Whether the service may still start another run of a failed job: its own retries are not used up, and the failure
     is fresh (API reference §11.3 leaves open what the job's status says in between)."""
-    if job.status != "FAILED" or spec is None or len(runs) > spec.retry.remote_retries:
+    retries = spec.retry.remote_retries if spec is not None else 0
+    if job.status != "FAILED" or not retries or len(runs) > retries:
         return False
     ended = max((run.ended_at for run in runs if run.ended_at is not None), default=job.completed_at)
     server_time = facts.account.server_time
@@ -135,7 +166,7 @@ def _ended(resource: JobResource, facts: Facts, job: RemoteJob, runs: tuple[Remo
     if secret_name and facts.secret is not SecretState.REMOVED:
         return DeleteSecret(str(secret_name))
     ending = judge_ending(job, runs, resource.spec, cancelled_by_us=facts.memory.cancelled_by_us)
-    if not ending.succeeded and runs and facts.run is None and facts.memory.reads < LOG_READS:
+    if not ending.succeeded and runs and facts.run is None and facts.memory.log_reads < LOG_READS:
         return ReadRun(runs[0].uuid)
     persistent = resource.spec is not None and resource.spec.task is Task.PERSISTENT
     phase = Phase.SUCCEEDED if ending.succeeded else Phase.FAILED
@@ -180,12 +211,13 @@ def _alive(resource: JobResource, facts: Facts, job: RemoteJob, runs: tuple[Remo
         created=Created.YES,
         ready=persistent and running and published,
         stalled=reason is Reason.CONNECTION_SECRET_CONFLICT,
+        account_problem=_account_problem(facts),
         job=job,
         runs=runs,
         endpoints=endpoints,
         secret_name=_wanted_secret(resource) if running and expected and published else None,
     )
-    return Rest(_with_edit(resource, facts, situation), _look_again(facts, reason))
+    return Rest(_with_edit(resource, facts, situation), _look_again(facts, job, run, reason))
 
 
 def _stage(job: RemoteJob, run: RemoteRun | None) -> tuple[Phase, Reason, str]:
@@ -252,6 +284,7 @@ def _with_edit(resource: JobResource, facts: Facts, situation: Situation) -> Sit
         message="the spec was edited while the job was being created; the job runs with the spec before the edit",
         created=situation.created,
         stalled=True,
+        account_problem=situation.account_problem,
         job=situation.job,
         runs=situation.runs,
         endpoints=situation.endpoints,
@@ -259,9 +292,16 @@ def _with_edit(resource: JobResource, facts: Facts, situation: Situation) -> Sit
     )
 
 
-def _look_again(facts: Facts, reason: Reason) -> float | None:
+def _look_again(facts: Facts, job: RemoteJob, run: RemoteRun | None, reason: Reason) -> float | None:
+    """When to look again without being told by the poller, which sees live jobs and what changes of them only."""
     if reason is Reason.WAITING_FOR_ENDPOINTS:
         return ENDPOINT_DELAYS[min(facts.memory.reads, len(ENDPOINT_DELAYS) - 1)]
     if reason is Reason.CONNECTION_SECRET_CONFLICT:
         return CONFLICT_AGAIN_SECONDS
-    return EXTRA_AGAIN_SECONDS if facts.memory.extras else None
+    if facts.memory.extras:
+        return EXTRA_AGAIN_SECONDS
+    if job.terminal:
+        return RETRY_AGAIN_SECONDS
+    if not facts.listed:
+        return UNSEEN_AGAIN_SECONDS
+    return COST_SECONDS if run is not None and run.hourly_rate_usd is not None else None

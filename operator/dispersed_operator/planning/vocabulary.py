@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dispersed_operator.model.event_reasons import EventReason
-from dispersed_operator.model.intent import AccountMark, Refusal
+from dispersed_operator.model.intent import AccountMark, Intent, Refusal
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.model.status import Phase
@@ -71,12 +71,14 @@ class SendState(StrEnum):
 class OwnAttempt:
     """The in-memory journal of an intent that this very process won (protocol C3 to C6).
 
-    `won_at` is monotonic. `uuid` is set once accepted; `refusal` and `message` once refused; `message` once unknown.
+    `won_at` is monotonic. `intent` is what was won: it may be stripped from the object meanwhile. `uuid` is set once
+    accepted; `refusal` and `message` once refused; `message` once unknown.
     """
 
     nonce: str
     won_at: float
     state: SendState = SendState.WON
+    intent: Intent | None = None
     uuid: str | None = None
     job: RemoteJob | None = None
     refusal: Refusal | None = None
@@ -85,10 +87,12 @@ class OwnAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One complete listing that showed no job of the pending create: when (server time), and with which page size."""
+    """One complete listing that showed no job of the pending create: when (server time), with which page size, and of
+    which account."""
 
     server_date: int
     page_size: int
+    account: AccountMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,10 @@ class Memory:
     cancelled_by_us: bool = False
     first_missing: int | None = None
     extras: tuple[str, ...] = ()
+    extra_missing: float | None = None
     reads: int = 0
+    log_reads: int = 0
+    released: bool = False
     reconcile_request: str = ""
 
 
@@ -132,7 +139,8 @@ class Facts:
     `now` is this process's monotonic time, `wall` seconds since the epoch on its wall clock (for ages shown to people
     only). `digest` is the body digest of the present spec, None while it cannot be built (`body_problem` says why).
     `listing`, `job`, `runs`, `run` were read in this pass if present; `snapshot_*` come from the poller, which has
-    `polled` at least once. `forced`: a person asks for a look now.
+    `polled` at least once. `forced`: a person asks for a look now. `listed`: the newest poll
+    showed the recorded job as alive, so the next poll tells what becomes of it.
     """
 
     cluster_id: str
@@ -152,6 +160,7 @@ class Facts:
     secret: SecretState = SecretState.UNCHECKED
     forced: bool = False
     polled: bool = True
+    listed: bool = True
 
 
 class Created(StrEnum):
@@ -240,6 +249,11 @@ class ClaimIntent:
     """C1 and C2: build the body, and win finalizer and intent for this attempt in one compare-and-swap."""
 
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreFinalizer:
+    """Put our finalizer back by compare-and-swap: a remote job may live, and somebody took it off (failure mode 12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +352,7 @@ Action = (
     | ReadJob
     | ReadRun
     | ClaimIntent
+    | RestoreFinalizer
     | SendCreate
     | RefuseIntent
     | RecordCreate

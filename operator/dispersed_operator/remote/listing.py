@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dispersed_operator.errors import MalformedAnswer, RemoteError
+from dispersed_operator.errors import MalformedAnswer, RemoteError, TransportFailed
 from dispersed_operator.model.remote import LIVE_STATUSES, Listing, RemoteJob, RemoteRun
 from dispersed_operator.remote.client import DispersedClient
 from dispersed_operator.remote.paging import (
@@ -208,12 +208,13 @@ class ListingService:
                 self._waiting.remove(request)
 
     async def aclose(self) -> None:
-        """End the flight in progress; its waiters are cancelled."""
+        """End the flight in progress; its waiters get TransportFailed (a cancellation would end whoever waits)."""
         if self._runner is not None:
             self._runner.cancel()
             await asyncio.wait({self._runner})
         for request in self._waiting:
-            request.answer.cancel()
+            if not request.answer.done():
+                request.answer.set_exception(TransportFailed("the account was closed or its key changed meanwhile"))
         self._waiting.clear()
 
     async def _fly(self) -> None:

@@ -57,6 +57,7 @@ class AccountPoller:
         self._shortest_gap = shortest_gap
         self._woken = asyncio.Event()
         self._failures = 0
+        self._vanished: frozenset[str] = frozenset()
 
     def wake(self) -> None:
         """Poll soon: a job was created, cancelled or is starting."""
@@ -79,7 +80,10 @@ class AccountPoller:
         tracked = frozenset(self._tracked())
         jobs = await live_jobs(self._client)
         runs = await live_runs(self._client)
-        changed = self._view.update_jobs(jobs, runs, tracked=tracked, seen=seen) | self._view.vanished(tracked)
+        changed = self._view.update_jobs(jobs, runs, tracked=tracked, seen=seen)
+        vanished = self._view.vanished(tracked)
+        changed |= vanished - self._vanished  # once: whoever reads such a job decides when to read it again
+        self._vanished = vanished
         if changed:
             self._on_change(changed)
 

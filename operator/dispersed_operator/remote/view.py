@@ -7,10 +7,13 @@ absent from a live listing is "unknown, read it" and never "gone" (protocol, fai
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class RemoteView:
     ) -> frozenset[str]:
         """Take a poll that began at `seen`; the uuids among `tracked` whose state changed in meaning.
 
-        Runs are the live ones only: a run that ended leaves the snapshot, which is a change.
+        The runs of a poll are the live ones. Runs that are known to have ended stay in the snapshot; one that left
+        without a known end leaves it, which is a change.
         """
         by_job: dict[str, list[RemoteRun]] = {}
         for run in runs:
@@ -52,11 +56,19 @@ class RemoteView:
         wanted, live, changed = frozenset(tracked), set[str](), set[str]()
         for job in jobs:
             live.add(job.uuid)
-            if job.uuid in wanted and self.record(job, tuple(by_job.get(job.uuid, ())), seen=seen):
+            if job.uuid in wanted and self.record(job, self._all_runs(job.uuid, by_job), seen=seen):
                 changed.add(job.uuid)
         if self._polled is None or seen >= self._polled:
             self._live, self._polled = frozenset(live), seen
         return frozenset(changed)
+
+    def _all_runs(self, uuid: str, live: Mapping[str, Sequence[RemoteRun]]) -> tuple[RemoteRun, ...]:
+        """The live runs of a poll and the ended ones of earlier reads, newest first."""
+        runs = list(live.get(uuid, ()))
+        known = self._snapshots.get(uuid)
+        seen = {run.uuid for run in runs}
+        runs += [run for run in (known.runs if known is not None else ()) if run.terminal and run.uuid not in seen]
+        return tuple(sorted(runs, key=lambda run: run.created_at or run.started_at or _LONG_AGO, reverse=True))
 
     def record(self, job: RemoteJob, runs: tuple[RemoteRun, ...], *, seen: float) -> bool:
         """Take one reading that began at `seen`; whether it changed the meaning of what is known."""
@@ -65,6 +77,10 @@ class RemoteView:
             return False
         self._snapshots[job.uuid] = Snapshot(job, runs, seen)
         return known is None or _meaning(known.job, known.runs) != _meaning(job, runs)
+
+    def lists(self, uuid: str) -> bool:
+        """Whether the newest poll showed this job as alive."""
+        return uuid in self._live
 
     def vanished(self, tracked: Collection[str]) -> frozenset[str]:
         """The tracked jobs that the newest live listing lacks and that are not known to be terminal: read each of them.

@@ -76,14 +76,15 @@ async def test_a_poll_is_two_list_calls_and_names_what_changed(bench: Bench) -> 
     assert desk.view.get(foreign) is None
 
 
-async def test_a_job_that_left_the_live_list_is_named_until_it_is_read(bench: Bench) -> None:
+async def test_a_job_that_left_the_live_list_is_named_once_and_read_by_whoever_tracks_it(bench: Bench) -> None:
     uuid = persistent(bench)
     desk = Desk(bench, {uuid})
     await desk.poller.poll()
     bench.simulator.control.force_status(uuid, "MIGRATING")
     await desk.poller.poll()
     await desk.poller.poll()
-    assert desk.changes == [{uuid}] * 3
+    assert desk.changes == [{uuid}] * 2
+    assert desk.view.lists(uuid) is False
 
 
 async def test_nothing_is_asked_while_nothing_is_tracked(bench: Bench) -> None:

@@ -166,10 +166,12 @@ async def test_in_one_namespace_it_needs_rights_in_that_namespace_only_and_sees_
         random=random.random,
     )
     edge.start()
-    await create_job(client, elsewhere)
-    await create_job(client, namespace)
-    await until(lambda: bool(everything))
-    await edge.stop()
+    try:
+        await create_job(client, elsewhere)
+        await create_job(client, namespace)
+        await until(lambda: bool(everything))
+    finally:
+        await edge.stop()
     assert edge.failed.exception() is None
     assert set(everything) == {namespace}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from pathlib import Path
 
 from dispersed_devenv.controlplane import ControlPlane
+from dispersed_operator.edge import Sink
 from dispersed_operator.kube.client import DISPERSED_JOBS, KubeClient
 from dispersed_operator.kube.resync import Resync
 from dispersed_operator.model.keys import Kind, ResourceKey
@@ -19,7 +19,7 @@ OBJECTS = 10
 WRITES = 30
 
 
-def feed(store: ResourceStore, history: list[tuple[ResourceKey, int]] | None = None):  # type: ignore[no-untyped-def]
+def feed(store: ResourceStore, history: list[tuple[ResourceKey, int]] | None = None) -> Sink:
     def on_body(event_type: str | None, body: Json) -> None:
         key = key_of(body)
         if event_type == "DELETED":
@@ -36,15 +36,13 @@ async def test_versions_in_the_store_only_grow_while_watch_and_answers_race(
     control_plane: ControlPlane, client: KubeClient, namespace: str
 ) -> None:
     store, history = ResourceStore(), list[tuple[ResourceKey, int]]()
-    late = 0
 
     async def write(name: str) -> int:
-        nonlocal late
         body = await create_job(client, namespace, name)
         for number in range(WRITES):
             change = {"metadata": {"labels": {"number": str(number)}}}
             body = await client.patch(DISPERSED_JOBS, namespace=namespace, name=name, body=change)
-            late += not store.put(key_of(body), body)
+            store.put(key_of(body), body)
             history.append((key_of(body), store.version(key_of(body))))
         return version_of(body)
 
@@ -104,7 +102,7 @@ async def test_a_deletion_that_no_event_told_of_is_found_by_listing(client: Kube
 
 
 async def test_a_listing_while_objects_come_and_go_never_takes_a_live_one_away(
-    control_plane: ControlPlane, client: KubeClient, namespace: str, tmp_path: Path
+    client: KubeClient, namespace: str
 ) -> None:
     store = ResourceStore(namespaces=[namespace])
     resync, _ = resync_of(client, store, namespace)

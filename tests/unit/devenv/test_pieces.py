@@ -114,6 +114,6 @@ def test_a_folder_without_a_control_plane_has_no_address_and_stops_without_harm(
 
 def test_status_of_an_empty_folder_says_so_and_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--dir", str(tmp_path)]) == 1
-    assert capsys.readouterr().out.count("not running") == 3
+    assert capsys.readouterr().out.count("not running") == 5
     assert main(["down", "--dir", str(tmp_path)]) == 0
     assert "nothing was running" in capsys.readouterr().err

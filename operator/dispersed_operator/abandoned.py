@@ -1,0 +1,72 @@
+"""Jobs of ours whose resource vanished while they were being created.
+
+A resource whose finalizer was stripped by somebody can be gone by the time its create is answered. Then no object is
+left to carry the uuid, but this process still knows it: the job is ended here and now, before it costs more (failure
+modes 12, 71).
+
+Invariant: only a uuid that the service gave in answer to our own request is ever taken, and only after a fresh read
+showed that its resource is gone or was created anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from dispersed_operator.accounts import AccountSession
+from dispersed_operator.errors import KubernetesError, KubernetesNotFound, RemoteError
+from dispersed_operator.kube.client import KubeClient
+from dispersed_operator.kube.resources import DISPERSED_JOBS
+from dispersed_operator.model.keys import ResourceKey
+
+REASON = "DispersedJob vanished while its job was being created"
+DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+
+_log = logging.getLogger(__name__)
+
+
+class AbandonedJobs:
+    """Ends jobs without a resource, each in a task of its own, until they are terminal or the process stops."""
+
+    def __init__(self, kube: KubeClient, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._kube = kube
+        self._sleep = sleep
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def take(self, session: AccountSession, key: ResourceKey, *, resource_uid: str, uuid: str) -> None:
+        """Take over the job `uuid`, accepted for the resource `key` of that metadata.uid, which is no longer known."""
+        if uuid in self._tasks:
+            return
+        _log.error("%s vanished while remote job %s was being created; the job is cancelled", key, uuid)
+        task = asyncio.create_task(self._end(session, key, resource_uid, uuid), name=f"abandoned-{uuid}")
+        self._tasks[uuid] = task
+        task.add_done_callback(lambda _: self._tasks.pop(uuid, None))
+
+    async def close(self) -> None:
+        """Stop; what is not over yet is said aloud, for it will cost money."""
+        for uuid, task in tuple(self._tasks.items()):
+            _log.error("remote job %s has no resource and is not confirmed to have ended; cancel it by hand", uuid)
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _end(self, session: AccountSession, key: ResourceKey, resource_uid: str, uuid: str) -> None:
+        for attempt in range(1_000_000):
+            try:
+                if await self._is_still_there(key, resource_uid):
+                    _log.info("%s is there after all; it will find remote job %s itself", key, uuid)
+                    return
+                await session.client.cancel_job(uuid, REASON)
+                if (await session.client.get_job(uuid)).terminal:
+                    _log.warning("remote job %s, whose resource had vanished, has ended", uuid)
+                    return
+            except (RemoteError, KubernetesError) as error:
+                _log.warning("remote job %s without a resource: %s; tried again", uuid, error)
+            await self._sleep(DELAYS[min(attempt, len(DELAYS) - 1)])
+
+    async def _is_still_there(self, key: ResourceKey, resource_uid: str) -> bool:
+        try:
+            body = await self._kube.get(DISPERSED_JOBS, namespace=key.namespace, name=key.name)
+        except KubernetesNotFound:
+            return False
+        return bool(body["metadata"]["uid"] == resource_uid)

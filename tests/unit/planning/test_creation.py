@@ -1,0 +1,270 @@
+"""C0: a create is claimed only when every precondition holds; each of them alone stops it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dispersed_operator.model.intent import Refusal
+from dispersed_operator.model.naming import MAX_ATTEMPT
+from dispersed_operator.model.reasons import Reason
+from dispersed_operator.planning.creation import RETRY_AFTER_SECONDS
+from dispersed_operator.planning.job import plan_job
+from dispersed_operator.planning.vocabulary import (
+    ClaimIntent,
+    Created,
+    Facts,
+    Problem,
+    ReadListing,
+    ReadServerTime,
+    RecordCreate,
+    Rest,
+    Situation,
+)
+from tests.support.builders import (
+    CREATED,
+    JOB,
+    MONOTONIC,
+    NOW,
+    SIGNED,
+    JobBuilder,
+    a_job,
+    a_listing,
+    a_row,
+    an_account,
+    closed_account,
+    facts,
+    memory,
+    refused,
+    stranger,
+)
+
+READY = facts(listing=a_listing(stranger()))
+
+
+def _situation(action: object) -> Situation:
+    assert isinstance(action, Rest)
+    assert isinstance(action.situation, Situation)
+    return action.situation
+
+
+def test_with_every_precondition_met_the_first_attempt_is_claimed() -> None:
+    assert plan_job(a_job().resource, READY) == ClaimIntent(1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "builder", "facts_", "because"),
+    [
+        pytest.param(
+            Reason.PAUSED,
+            a_job().paused(),
+            READY,
+            "a paused resource creates nothing",
+            marks=pytest.mark.reason("Paused"),
+        ),
+        pytest.param(
+            Reason.REMOTE_VALIDATION_FAILED,
+            a_job(),
+            replace(READY, digest=None, body_problem=Problem(Reason.REMOTE_VALIDATION_FAILED, "not ASCII")),
+            "a spec that cannot be sent is not sent",
+            marks=pytest.mark.reason("RemoteValidationFailed"),
+        ),
+        pytest.param(
+            Reason.INVALID_REFERENCE,
+            a_job(),
+            replace(READY, account=closed_account()),
+            "without account, Secret and key there is nobody to ask",
+            marks=pytest.mark.reason("InvalidReference"),
+        ),
+        *(
+            pytest.param(
+                reason,
+                a_job(),
+                replace(READY, account=an_account(blocker=Problem(reason, "the account is not ready"))),
+                "an account that is not accepted creates nothing, although it can be asked",
+                marks=pytest.mark.reason(str(reason)),
+            )
+            for reason in (
+                Reason.ACCOUNT_PROBING,
+                Reason.CREDENTIALS_REJECTED,
+                Reason.CLOCK_SKEW,
+                Reason.API_UNAVAILABLE,
+                Reason.RATE_LIMITED,
+            )
+        ),
+    ],
+)
+def test_what_forbids_a_create_is_said_and_nothing_is_claimed(
+    reason: Reason, builder: JobBuilder, facts_: Facts, because: str
+) -> None:
+    situation = _situation(plan_job(builder.resource, facts_))
+    assert situation.reason is reason, because
+    assert situation.created is Created.NO
+    assert not situation.ready
+
+
+def test_a_job_says_of_its_account_what_the_account_lacks() -> None:
+    situation = _situation(plan_job(a_job().resource, replace(READY, account=closed_account())))
+    assert situation.account_problem is not None
+    assert situation.account_problem.reason is Reason.INVALID_REFERENCE
+
+
+@pytest.mark.parametrize(
+    ("changes", "because"),
+    [
+        ({"server_time": None, "server_date_age": None}, "an intent is timed by the server's clock alone"),
+        ({"server_date_age": 60.1}, "a Date older than a minute is not trusted"),
+    ],
+)
+@pytest.mark.failure_mode(66)
+def test_without_a_fresh_server_time_it_is_read_first(changes: dict[str, Any], because: str) -> None:
+    assert plan_job(a_job().resource, replace(READY, account=an_account(**changes))) == ReadServerTime(), because
+
+
+@pytest.mark.parametrize(
+    ("changes", "begun_after", "because"),
+    [
+        ({"listing": None}, 0.0, "no listing was read"),
+        (
+            {"listing": a_listing(begun=500.0), "leading_since": 500.0},
+            500.0,
+            "a listing begun before this process led may hide the job of the leader before",
+        ),
+        (
+            {"listing": a_listing(begun=700.0), "memory": memory(last_post=700.0)},
+            700.0,
+            "a listing begun before our own POST cannot show its job",
+        ),
+    ],
+)
+@pytest.mark.failure_mode(14)
+def test_a_listing_that_proves_too_little_is_read_again(
+    changes: dict[str, Any], begun_after: float, because: str
+) -> None:
+    expected = ReadListing(since=CREATED - 3600, begun_after=begun_after)
+    assert plan_job(a_job().resource, replace(READY, **changes)) == expected, because
+
+
+# --- rows that no record knows ---
+
+
+@pytest.mark.failure_mode(14)
+def test_a_job_of_this_uid_is_adopted_instead_of_a_second_one_created() -> None:
+    action = plan_job(a_job().resource, facts(listing=a_listing(stranger(), a_row(attempt=3))))
+    assert isinstance(action, RecordCreate)
+    assert (action.uuid, action.attempt, action.adopted) == (JOB, 3, True)
+
+
+@pytest.mark.failure_mode(15)
+@pytest.mark.failure_mode(56)
+def test_after_a_restore_to_a_refused_attempt_the_newer_job_is_adopted() -> None:
+    builder = a_job().intent(refused(Refusal.ABSENT)).record(uuid=None, state="Refused")
+    action = plan_job(builder.resource, facts(listing=a_listing(a_row(attempt=2, signed_at=SIGNED + 900))))
+    assert isinstance(action, RecordCreate)
+    assert action.attempt == 2
+
+
+def test_a_terminal_job_is_adopted_as_the_finished_attempt_and_never_run_again() -> None:
+    action = plan_job(a_job().resource, facts(listing=a_listing(a_row(status="COMPLETED"))))
+    assert isinstance(action, RecordCreate)
+
+
+@pytest.mark.failure_mode(42)
+@pytest.mark.failure_mode(59)
+@pytest.mark.reason("OwnershipAmbiguous")
+def test_a_copy_made_by_hand_is_neither_adopted_nor_followed_by_a_create() -> None:
+    copy = a_row(created_at=a_row(signed_at=SIGNED + 3600).created_at)
+    situation = _situation(plan_job(a_job().resource, facts(listing=a_listing(copy))))
+    assert situation.reason is Reason.OWNERSHIP_AMBIGUOUS
+    assert situation.stalled
+
+
+@pytest.mark.parametrize(
+    ("builder", "attempt", "because"),
+    [
+        (a_job().intent(refused(Refusal.ABSENT)), 2, "the first attempt is proven absent"),
+        (a_job().intent(refused(Refusal.ABSENT, attempt=7)), 8, "one more than the intent"),
+        (a_job().record(uuid=None, state="Refused", attempt=4), 5, "one more than the status"),
+        (
+            a_job().intent(refused(Refusal.ABSENT, attempt=2)).record(uuid=None, state="Refused", attempt=4),
+            5,
+            "one more than the larger of the two",
+        ),
+    ],
+)
+def test_the_next_attempt_is_one_more_than_any_record_knows(builder: JobBuilder, attempt: int, because: str) -> None:
+    assert plan_job(builder.resource, READY) == ClaimIntent(attempt), because
+
+
+@pytest.mark.reason("BackoffLimitExceeded")
+def test_when_the_two_digits_of_the_attempt_are_used_up_nothing_is_created_any_more() -> None:
+    builder = a_job().intent(refused(Refusal.ABSENT, attempt=MAX_ATTEMPT))
+    situation = _situation(plan_job(builder.resource, READY))
+    assert situation.reason is Reason.BACKOFF_LIMIT_EXCEEDED
+    assert situation.stalled
+
+
+# --- refusals (C6) ---
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        pytest.param(Refusal.PERMISSION, Reason.PERMISSION_REFUSED, marks=pytest.mark.reason("PermissionRefused")),
+        pytest.param(Refusal.FUNDS, Reason.INSUFFICIENT_FUNDS, marks=pytest.mark.reason("InsufficientFunds")),
+        pytest.param(
+            Refusal.NOT_FOUND, Reason.REMOTE_VALIDATION_FAILED, marks=pytest.mark.reason("RemoteValidationFailed")
+        ),
+        pytest.param(Refusal.NOT_SENT, Reason.API_UNAVAILABLE, marks=pytest.mark.reason("APIUnavailable")),
+    ],
+)
+def test_a_refusal_waits_by_its_reason_and_is_then_tried_again(refusal: Refusal, reason: Reason) -> None:
+    resource = a_job().intent(refused(refusal)).resource
+    due = SIGNED + RETRY_AFTER_SECONDS[refusal]
+    waiting = plan_job(resource, facts(at=due - 1, listing=READY.listing))
+    assert _situation(waiting).reason is reason
+    assert isinstance(waiting, Rest)
+    assert waiting.after == 1.0
+    assert plan_job(resource, facts(at=due, listing=READY.listing)) == ClaimIntent(2)
+
+
+@pytest.mark.reason("RemoteValidationFailed")
+def test_a_validation_refusal_waits_for_a_spec_that_says_something_else() -> None:
+    resource = a_job().intent(refused(Refusal.VALIDATION)).resource
+    much_later = facts(at=NOW + 86400, listing=READY.listing)
+    assert _situation(plan_job(resource, much_later)).stalled
+    assert plan_job(resource, replace(much_later, digest="of another spec")) == ClaimIntent(2)
+
+
+@pytest.mark.parametrize("refusal", [Refusal.VALIDATION, Refusal.PERMISSION, Refusal.FUNDS, Refusal.NOT_SENT])
+def test_a_person_who_asks_for_a_look_now_ends_the_wait(refusal: Refusal) -> None:
+    resource = a_job().intent(refused(refusal)).resource
+    assert plan_job(resource, replace(READY, forced=True)) == ClaimIntent(2)
+
+
+@pytest.mark.reason("CreateOutcomeUnknown")
+def test_an_abandoned_create_is_never_repeated_not_even_when_asked() -> None:
+    resource = a_job().intent(refused(Refusal.ABANDONED)).resource
+    situation = _situation(plan_job(resource, replace(READY, forced=True)))
+    assert situation.reason is Reason.CREATE_OUTCOME_UNKNOWN
+    assert situation.stalled
+
+
+def test_a_pause_holds_back_the_attempt_after_a_proof_too() -> None:
+    resource = a_job().intent(refused(Refusal.ABSENT)).paused().resource
+    assert _situation(plan_job(resource, READY)).reason is Reason.PAUSED
+
+
+def test_a_resource_that_the_schema_no_longer_fits_says_which_field() -> None:
+    problem = Problem(Reason.REMOTE_VALIDATION_FAILED, "the spec does not fit (template: missing)")
+    broken = a_job().spec({"task": "Batch"}).resource
+    situation = _situation(plan_job(broken, replace(READY, digest=None, body_problem=problem)))
+    assert "template: missing" in situation.message
+    assert situation.stalled
+
+
+def test_a_listing_of_a_moment_ago_serves_as_long_as_nothing_of_ours_was_sent_since() -> None:
+    listing = a_listing(begun=MONOTONIC - 50)
+    assert plan_job(a_job().resource, facts(listing=listing, memory=memory(last_post=MONOTONIC - 51))) == ClaimIntent(1)
