@@ -15,11 +15,11 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(STAMP): pyproject.toml requirements/dev.txt
-	@echo "installing the locked requirements into $(VENV)"
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; set PYTHON=") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "installing the locked requirements into $(VENV)" >&2
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; set PYTHON=") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: install
@@ -36,6 +36,10 @@ demo: $(STAMP) ## The whole story on a real Kubernetes API, told step by step
 .PHONY: up
 up: $(STAMP) ## Start control plane, simulator and operator and leave them running
 	$(BIN)/python -m dispersed_devenv up
+
+.PHONY: status
+status: $(STAMP) ## Say what of it runs
+	$(BIN)/python -m dispersed_devenv status
 
 .PHONY: down
 down: $(STAMP) ## End what `make up` started
@@ -61,6 +65,7 @@ lint: $(STAMP) ## Style, types, import contracts, generated files
 generate: $(STAMP) ## Write the CRDs and the generated pages anew
 	$(BIN)/python -m dispersed_operator.model.crd --docs docs/resources.md crds
 	$(BIN)/python -m dispersed_operator.telemetry.tables docs
+	$(BIN)/python -m dispersed_devenv.simulator_page docs/simulator.md
 
 .PHONY: lock
 lock: $(STAMP) ## Resolve the requirements anew, with hashes and without index addresses

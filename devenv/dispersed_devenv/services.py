@@ -7,10 +7,12 @@ import os
 import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from dispersed_devenv import processes
 from dispersed_devenv.controlplane import ControlPlane
+from dispersed_devenv.ports import free_port, is_free
 from dispersed_devenv.processes import Command, Process
 
 OPERATOR_NAMESPACE = "dispersed-system"
@@ -19,6 +21,7 @@ PUBLIC_KEY = "pk_sim_demo"
 SECRET_KEY = "sk_sim_demo"  # noqa: S105 - the simulator's published demo key
 START_SECONDS = 60.0
 STOP_SECONDS = 90.0
+TOKEN_LIFETIME = timedelta(hours=1)
 
 
 class SimulatorService:
@@ -28,7 +31,6 @@ class SimulatorService:
         self.folder = folder
         self._options = tuple(options)
         self._dies_with_parent = dies_with_parent
-        self._port = 0
         self._process: Process | None = None
 
     @property
@@ -41,16 +43,24 @@ class SimulatorService:
 
     @property
     def base_url(self) -> str:
-        return (self.folder / "simulator-url").read_text().strip()
+        return self._url_file.read_text().strip()
+
+    @property
+    def _url_file(self) -> Path:
+        return self.folder / "simulator-url"
+
+    @property
+    def pid(self) -> int | None:
+        """The running process, whoever started it."""
+        found = processes.recorded_process(self.pid_file)
+        return None if found is None else found.pid
 
     def start(self) -> None:
         """Start and wait until it listens."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        url = self.folder / "simulator-url"
-        if url.exists():
-            self._port = int(url.read_text().strip().rsplit(":", 1)[1])
-            url.unlink()
-        argv = [sys.executable, "-m", "dispersed_simulator.cli", "--port", str(self._port), "--port-file", str(url)]
+        url, port = self._url_file, self._obtain_port()
+        url.unlink(missing_ok=True)
+        argv = [sys.executable, "-m", "dispersed_simulator.cli", "--port", str(port), "--port-file", str(url)]
         argv += ["--state-file", str(self.folder / "simulator-state.json"), *self._options]
         command = Command(
             "simulator", argv, log=self.log, pid_file=self.pid_file, dies_with_parent=self._dies_with_parent
@@ -59,10 +69,12 @@ class SimulatorService:
         self._process.wait_until(url.exists, what="listening", seconds=START_SECONDS)
 
     def stop(self) -> None:
-        """End it; its state stays."""
+        """End it, also if another process started it; its state stays."""
         if self._process is not None:
             self._process.stop()
             self._process = None
+        else:
+            processes.stop_recorded(self.pid_file)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -70,9 +82,20 @@ class SimulatorService:
             self._process.kill()
             self._process = None
 
+    def _obtain_port(self) -> int:
+        """The port of the last run if it is free, so that accounts that name it stay good; else a new one."""
+        if self._url_file.exists():
+            kept = int(self.base_url.rsplit(":", 1)[1])
+            if is_free(kept):
+                return kept
+        return free_port()
+
 
 class OperatorService:
-    """The operator as a process. `flags` are further command-line flags; `name` tells two of them apart."""
+    """The operator as a process. `flags` are further command-line flags; `name` tells two of them apart.
+
+    Its kubeconfig holds a bound token of its service account, good for `token_lifetime` and never renewed.
+    """
 
     def __init__(
         self,
@@ -83,6 +106,7 @@ class OperatorService:
         flags: Sequence[str] = (),
         environ: Mapping[str, str] | None = None,
         dies_with_parent: bool = True,
+        token_lifetime: timedelta = TOKEN_LIFETIME,
     ) -> None:
         self._plane = plane
         self.folder = folder
@@ -90,6 +114,7 @@ class OperatorService:
         self._flags = tuple(flags)
         self._environ = dict(environ or {})
         self._dies_with_parent = dies_with_parent
+        self._token_lifetime = token_lifetime
         self._process: Process | None = None
 
     @property
@@ -109,6 +134,12 @@ class OperatorService:
         return self._process is not None and self._process.running
 
     @property
+    def pid(self) -> int | None:
+        """The running process, whoever started it."""
+        found = processes.recorded_process(self.pid_file)
+        return None if found is None else found.pid
+
+    @property
     def process(self) -> Process:
         """The running process; raises RuntimeError if it was not started."""
         if self._process is None:
@@ -123,7 +154,7 @@ class OperatorService:
         """Start, and wait until it is ready unless `wait` is false."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._port_file.unlink(missing_ok=True)
-        token = self._plane.service_account_token(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
+        token = self._plane.service_account_token(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, self._token_lifetime)
         kubeconfig = self._plane.write_kubeconfig(self.folder / f"{self.name}.kubeconfig", token=token)
         argv = [sys.executable, "-m", "dispersed_operator", "run", "--kubeconfig", str(kubeconfig)]
         argv += ["--health-host", "127.0.0.1", "--health-port", "0", "--health-port-file", str(self._port_file)]
@@ -162,6 +193,11 @@ class OperatorService:
         status = self.process.stop(STOP_SECONDS)
         self._process = None
         return status
+
+    def stop_recorded(self) -> bool:
+        """End it in an orderly way, whoever started it; False if it was not running."""
+        self._process = None
+        return processes.stop_recorded(self.pid_file, STOP_SECONDS)
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""

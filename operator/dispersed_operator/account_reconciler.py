@@ -30,8 +30,7 @@ from dispersed_operator.planning.account import (
     project_account,
     read_credentials,
 )
-from dispersed_operator.planning.cost import rate_text
-from dispersed_operator.planning.tracking import current_run
+from dispersed_operator.planning.cost import rate_text, read_rate
 from dispersed_operator.planning.trouble import problem_of
 from dispersed_operator.planning.vocabulary import Problem
 from dispersed_operator.remote.signing import Credentials
@@ -293,13 +292,10 @@ class AccountReconciler:
         session = self._book.get(key.namespace, key.name)
         live, rates = 0, []
         for job_key in self._store.jobs_of_account(key.namespace, key.name):
-            job = self._store.get(job_key)
-            uuid = ((job or {}).get("status") or {}).get("jobUUID")
-            snapshot = session.view.get(uuid) if session is not None and uuid else None
-            if snapshot is not None and not snapshot.job.terminal:
+            status = (self._store.get(job_key) or {}).get("status") or {}
+            if status.get("active") == 1:
                 live += 1
-                run = current_run(snapshot.runs)
-                rates.append(run.hourly_rate_usd if run is not None else None)
+                rates.append(read_rate(status.get("hourlyRateUSD")))
         probes = session.probes if session is not None else None
         offset = session.client.clock.offset() if session is not None else None
         if offset is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dispersed_devenv.controlplane import ControlPlane
-from tests.support.world import World
+from tests.support.world import World, wait_for
 
 BASE = Path(__file__).resolve().parent.parent.parent / "manifests" / "base"
 _numbers = itertools.count(1)
@@ -36,6 +36,53 @@ def make_world(installed_plane: ControlPlane, tmp_path: Path) -> Iterator[Callab
     yield make
     for world in made:
         world.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def module_world(installed_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world with an account `default` and one running operator for a whole file.
+
+    The operator serves this namespace only, so that it keeps out of the worlds of their own that a file may have too.
+    """
+    number = next(_numbers)
+    with World(installed_plane, tmp_path_factory.mktemp("worlds") / f"world-{number}", f"e2e-{number}") as made:
+        made.add_account()
+        made.start_operator(flags=("--namespaces", made.namespace))
+        yield made
+
+
+@pytest.fixture
+def calm_world(module_world: World) -> Iterator[World]:
+    """The file's world as if it were new: an operator that runs, a key that works, and a service without any past."""
+    operator = module_world.operators[0]
+    if not operator.running:
+        operator.start()
+    module_world.control.reset()
+    module_world.add_secret()
+    module_world.nudge_account()
+    module_world.wait_condition("default", "Ready", kind="dispersedaccount")
+    yield module_world
+    _tidy(module_world)
+
+
+def _tidy(world: World) -> None:
+    """End every job at the service, so that the resources go at once; what is stuck goes by force."""
+    world.control.clear_faults()
+    for job in world.live_jobs():
+        world.control.force_status(job["uuid"], "CANCELLED")
+    world.kubectl("delete", "dispersedjobs", "--all", "--wait=false")
+    if world.operators[0].running and not _settled(world):
+        for name in world.kubectl("get", "dispersedjobs", "-o", "name").split():
+            world.kubectl("patch", name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+
+
+def _settled(world: World) -> bool:
+    """Whether the last resource goes by itself within a moment."""
+    try:
+        wait_for(lambda: not world.kubectl("get", "dispersedjobs", "-o", "name"), what="all jobs are gone", seconds=5)
+    except AssertionError:
+        return False
+    return True
 
 
 @pytest.fixture

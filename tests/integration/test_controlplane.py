@@ -185,20 +185,20 @@ def test_up_leaves_a_control_plane_behind_that_down_ends_and_a_second_up_continu
 
     plane = ControlPlane(tmp_path, binaries=control_plane.binaries)
     try:
-        first = run("up")
+        first = run("up", "--control-plane-only")
         assert first.returncode == 0, first.stderr
         assert f"export KUBECONFIG={plane.kubeconfig}" in first.stdout
-        assert run("status").returncode == 0
-        assert "already running" in run("up").stderr
+        assert run("status", "--control-plane-only").returncode == 0
+        assert "already running" in run("up", "--control-plane-only").stderr
         plane.kubectl("create", "namespace", "kept")
         pids, address = plane.pids(), plane.base_url
         assert set(pids) == set(STOP_ORDER)
 
         assert run("down").returncode == 0
         assert [pid for pid in pids.values() if alive(pid)] == []
-        assert run("status").returncode == 1
+        assert run("status", "--control-plane-only").returncode == 1
 
-        assert run("up").returncode == 0
+        assert run("up", "--control-plane-only").returncode == 0
         assert plane.base_url == address
         assert "kept" in plane.kubectl("get", "namespace", "kept")
     finally:

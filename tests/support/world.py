@@ -7,6 +7,7 @@ simulator is a process that checks signatures. A test ends by comparing the simu
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -157,14 +158,32 @@ class World:
         items = sorted(json.loads(text)["items"], key=lambda item: int(item["metadata"]["resourceVersion"]))
         return [item["reason"] for item in items]
 
-    def annotate(self, name: str, **annotations: str) -> None:
+    def annotate(self, *names: str, **annotations: str) -> None:
         """Set annotations of the prefix dispersed.dev; `_` in a name stands for `-`."""
         pairs = [f"dispersed.dev/{key.replace('_', '-')}={value}" for key, value in annotations.items()]
-        self.kubectl("annotate", "--overwrite", "dispersedjob", name, *pairs)
+        self.kubectl("annotate", "--overwrite", "dispersedjob", *names, *pairs)
 
-    def nudge(self, name: str) -> None:
+    def secret_data(self, name: str) -> dict[str, str] | None:
+        """The texts of a Secret, None if it does not exist."""
+        found = self.get(name, "secret")
+        if found is None:
+            return None
+        return {key: base64.b64decode(value).decode() for key, value in (found.get("data") or {}).items()}
+
+    def nudge_account(self, name: str = "default") -> None:
+        """Any change of an account makes the operator check it now instead of in some seconds."""
+        note = f"dispersed.dev/test-note={time.monotonic_ns()}"
+        self.kubectl("annotate", "--overwrite", "dispersedaccount", name, note)
+
+    def nudge(self, *names: str) -> None:
         """Ask for a reconcile now."""
-        self.annotate(name, reconcile_requested_at=str(time.monotonic_ns()))
+        self.annotate(*names, reconcile_requested_at=str(time.monotonic_ns()))
+
+    def look_again(self, name: str) -> None:
+        """Ask for a reconcile, and wait until a listing was read for it. Call it after a step of the clock."""
+        before = len(self.listings())
+        self.nudge(name)
+        wait_for(lambda: len(self.listings()) > before, what="a listing was read")
 
     def delete(self, name: str, kind: str = "dispersedjob") -> None:
         """kubectl delete without waiting."""
@@ -189,6 +208,15 @@ class World:
             return wait_for(holds, what=what, seconds=seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {self.get(name, kind)}; {self._logs()}") from None
+
+    def wait_blocked(self, name: str, reason: str, *, names: str = "", seconds: float = 60.0) -> Body:
+        """Wait until the resource says why it is not ready: reason, a message that names `names` and the reason's page,
+        and an Event; the condition."""
+        condition = self.wait_condition(name, "Ready", "False", reason=reason, seconds=seconds)
+        assert names in condition["message"], condition
+        assert f"docs/reasons/{reason}.md" in condition["message"], condition
+        wait_for(lambda: reason in self.events(name), what=f"{name} has an Event {reason}", seconds=10)
+        return condition
 
     def wait_phase(self, name: str, *phases: str, seconds: float = 60.0) -> Body:
         """Wait for one of these phases; the status."""
@@ -216,6 +244,10 @@ class World:
         """Every job that the simulator has, whatever its state."""
         return self.control.jobs()
 
+    def remote(self, name: str) -> Body:
+        """The simulator's truth of the job that a resource records."""
+        return self.control.job(self.status(name)["jobUUID"])
+
     def live_jobs(self) -> list[Body]:
         """The jobs that cost money now."""
         return [job for job in self.jobs() if job["status"].upper() not in TERMINAL]
@@ -223,6 +255,28 @@ class World:
     def posts(self) -> list[Body]:
         """Every create request that reached the simulator."""
         return self.control.requests(method="POST", path="/v1/jobs")
+
+    def signatures(self) -> list[str]:
+        """The nonces of all creates that reached the simulator, each once: a copy of a request is no new request."""
+        return list(dict.fromkeys(str(row["nonce"]) for row in self.posts()))
+
+    def listings(self) -> list[Body]:
+        """Every first page of a complete listing (no filter, a large page) that the simulator was asked for."""
+        rows = self.control.requests(method="GET", path="/v1/jobs")
+        return [row for row in rows if row["path"] == "/v1/jobs" and _is_first_page(row["query"])]
+
+    def intent(self, name: str) -> Body | None:
+        """The create intent on the object, None if there is none."""
+        body = self.get(name) or {"metadata": {}}
+        text = (body["metadata"].get("annotations") or {}).get("dispersed.dev/create-intent")
+        return None if text is None else dict(json.loads(text))
+
+    def remove_jobs(self, *names: str) -> None:
+        """Delete these jobs and wait until they are gone."""
+        for name in names:
+            self.delete(name)
+        for name in names:
+            self.wait_gone(name)
 
     def cancels(self) -> list[Body]:
         """Every cancel request that reached the simulator."""
@@ -265,6 +319,11 @@ class World:
 
 def _body(kind: str, name: str, spec: Body) -> Body:
     return {"apiVersion": "dispersed.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def _is_first_page(query: str) -> bool:
+    pairs = set(query.split("&"))
+    return "page=1" in pairs and bool(pairs & {"limit=50", "limit=49"}) and "filter" not in query
 
 
 def _template(title: str) -> Body:

@@ -7,7 +7,7 @@ time. It is an estimate and never replaces the bill.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from dispersed_operator.model.remote import RemoteRun
 
@@ -24,6 +24,14 @@ def rate_text(rate: Decimal) -> str:
     """A rate as plain decimal text, without an exponent and without trailing zeros."""
     text = format(rate, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def read_rate(text: object) -> Decimal | None:
+    """The rate that a status shows, None if it shows none."""
+    try:
+        return Decimal(str(text)) if text is not None else None
+    except InvalidOperation:
+        return None
 
 
 def cost_text(cost: Decimal) -> str:

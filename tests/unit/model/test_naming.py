@@ -91,6 +91,14 @@ def test_a_title_with_another_attempt_than_its_token_does_not_verify() -> None:
     assert naming.title_belongs_to(forged, IDENTITY) is None
 
 
+@pytest.mark.failure_mode(52)
+@pytest.mark.parametrize("place", [4, 11], ids=["cluster mark", "uid mark"])
+def test_our_token_under_the_marks_of_another_owner_does_not_verify(place: int) -> None:
+    forged = _resealed(TITLE[:place] + ("b" if TITLE[place] != "b" else "c") + TITLE[place + 1 :])
+    assert naming.parse_title(forged) is not None
+    assert naming.title_belongs_to(forged, IDENTITY) is None
+
+
 @pytest.mark.failure_mode(63)
 @pytest.mark.parametrize("length", range(MACHINE_LENGTH))
 def test_a_title_cut_inside_the_machine_part_is_not_ours(length: int) -> None:

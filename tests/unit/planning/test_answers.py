@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dispersed_operator.model import naming
@@ -132,3 +134,10 @@ def test_a_job_of_somebody_else_is_not_adopted_whoever_asks() -> None:
 def test_a_job_that_the_service_does_not_know_is_not_adopted() -> None:
     resource = _answered(f"{TOKEN}:adopt={OTHER_JOB}").resource
     assert _ambiguous(plan_job(resource, facts(at=SIGNED + 421, job=Missing(SIGNED + 421))))
+
+
+def test_a_job_cannot_be_adopted_through_an_account_that_cannot_be_asked() -> None:
+    resource = _answered(f"{TOKEN}:adopt={JOB}").resource
+    closed = replace(closed_account(), server_time=float(SIGNED + 421))
+    action = plan_job(resource, facts(account=closed))
+    assert isinstance(action, Rest)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispersed_operator.planning.cost import cost_text, rate_text, total_cost
+from dispersed_operator.planning.cost import cost_text, rate_text, read_rate, total_cost
 from tests.support.builders import NOW, a_run, moment
 
 
@@ -56,3 +56,8 @@ def test_a_cost_has_four_places(cost: str, text: str) -> None:
 def test_texts_never_carry_an_exponent_and_mean_what_they_say(amount: Decimal) -> None:
     assert "E" not in rate_text(amount) + cost_text(amount)
     assert Decimal(rate_text(amount)) == amount
+
+
+@pytest.mark.parametrize(("text", "rate"), [("0.35", Decimal("0.35")), (None, None), ("", None), ("much", None)])
+def test_a_rate_in_a_status_is_read_tolerantly(text: object, rate: Decimal | None) -> None:
+    assert read_rate(text) == rate

@@ -9,7 +9,7 @@ import pytest
 
 from dispersed_operator.model import naming
 from dispersed_operator.model.event_reasons import EventReason
-from dispersed_operator.model.intent import Refusal
+from dispersed_operator.model.intent import Origin, Refusal
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.planning.deletion import CANCEL_DELAYS
 from dispersed_operator.planning.job import plan_job
@@ -30,6 +30,7 @@ from dispersed_operator.planning.vocabulary import (
     Situation,
 )
 from tests.support.builders import (
+    CLUSTER,
     CREATED,
     IDENTITY,
     JOB,
@@ -346,3 +347,27 @@ def test_a_force_on_a_resource_that_is_not_deleting_does_nothing() -> None:
 def test_the_newest_intent_is_settled_first_though_an_earlier_job_is_recorded() -> None:
     builder = a_job().intent(an_intent(attempt=2)).record(attempt=1).deleting()
     assert isinstance(plan_job(builder.resource, facts(**reads(ENDED, [ENDED_RUN]))), ReadListing)
+
+
+@pytest.mark.failure_mode(9)
+def test_a_late_job_of_an_earlier_attempt_is_ended_before_a_resource_goes_whose_newest_create_made_nothing() -> None:
+    date = SIGNED + 450
+    given = facts(
+        at=date,
+        listing=a_listing(a_row(attempt=1, status="RUNNING"), date=date),
+        memory=memory(sightings=(sighting(date - 30),)),
+    )
+    action = plan_job(a_job().intent(an_intent(attempt=2)).deleting().resource, given)
+    assert isinstance(action, RecordCreate)
+    assert action.attempt == 1
+
+
+def test_a_clone_whose_own_create_is_proven_absent_goes_without_touching_the_intent_it_inherited() -> None:
+    date = NOW + 450
+    clone = a_job().intent(an_intent(origin=Origin("other", "team-a/neighbour", CLUSTER))).deleting()
+    given = facts(
+        at=date,
+        listing=a_listing(date=date),
+        memory=memory(first_seen=NOW, sightings=(sighting(date - 30),)),
+    )
+    assert isinstance(plan_job(clone.resource, given), DropFinalizer)
