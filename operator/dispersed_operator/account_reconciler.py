@@ -92,11 +92,11 @@ class AccountReconciler:
         before = self._blocked(key)
         problem = await self._check(key, body)
         self._book.set_problem(key, problem)
-        await self._write_status(key, problem)
-        self._metrics.account_ready(key.namespace, key.name, ready=problem is None)
         after = self._blocked(key)
         if (before and before.reason) != (after and after.reason):
-            self._on_change(key)
+            self._on_change(key)  # before the write: a conflict there must not lose it
+        await self._write_status(key, problem)
+        self._metrics.account_ready(key.namespace, key.name, ready=problem is None)
         return CHECK_SECONDS if problem is None else PROBLEM_SECONDS
 
     async def fresh_holds(self, key: ResourceKey) -> Problem | None:
@@ -309,5 +309,11 @@ class AccountReconciler:
             hourly_rate_usd=rate_text(total_rate(rates)),
             probes=None
             if probes is None
-            else ProbeResult(probes.replay_refused, probes.stale_refused, probes.window_seconds, probes.server_time),
+            else ProbeResult(
+                probes.replay_refused,
+                probes.stale_refused,
+                probes.window_seconds,
+                probes.refusal_statuses,
+                probes.server_time,
+            ),
         )

@@ -86,11 +86,8 @@ class AccountProbes(ResourceModel):
     stale_refused: bool | None = None
     """Whether a request with an old signature was refused."""
 
-    replay_status: int | None = None
-    """HTTP status of the refused repetition."""
-
-    stale_status: int | None = None
-    """HTTP status of the refused old request."""
+    refusal_statuses: tuple[int, ...] = optional_list()
+    """HTTP statuses with which such requests were refused."""
 
     expiry_seconds: int | None = None
     """Age in seconds from which on signatures are refused: 300, or more if the probe had to go further."""

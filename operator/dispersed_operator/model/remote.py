@@ -8,7 +8,7 @@ alive (protocol, failure mode 47).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 TERMINAL_STATUSES = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
@@ -84,6 +84,14 @@ class RemoteJob:
     def terminal(self) -> bool:
         return is_terminal(self.status)
 
+    @property
+    def created_by(self) -> datetime | None:
+        """The latest moment at which the job can have been created: a date without a time counts as the end of it."""
+        if self.created_at is None or not self.created_at_is_date:
+            return self.created_at
+        last_day = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
+        return min(self.created_at, last_day) + timedelta(days=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -104,10 +112,4 @@ class Listing:
 
     def oldest_created_at(self) -> datetime | None:
         """The oldest `created_at` among the rows, None if no row carries one. A date counts as the end of that day."""
-        day = timedelta(days=1)
-        ends = (
-            row.created_at + day if row.created_at_is_date else row.created_at
-            for row in self.rows
-            if row.created_at is not None
-        )
-        return min(ends, default=None)
+        return min((row.created_by for row in self.rows if row.created_by is not None), default=None)

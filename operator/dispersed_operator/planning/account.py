@@ -28,6 +28,7 @@ class ProbeResult:
     replay_refused: bool
     stale_refused: bool
     window_seconds: int | None
+    refusal_statuses: tuple[int, ...]
     checked_at: int
 
 
@@ -109,6 +110,7 @@ def _probes(probes: ProbeResult, old: Mapping[str, Any]) -> dict[str, Any]:
         "replayRefused": probes.replay_refused,
         "staleRefused": probes.stale_refused,
         "expirySeconds": probes.window_seconds,
+        "refusalStatuses": list(probes.refusal_statuses) or None,
     }
     said = {name: value for name, value in said.items() if value is not None}
     if all(old.get(name) == value for name, value in said.items()) and old.get("checkedAt"):

@@ -18,6 +18,7 @@ from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
+from dispersed_operator.planning.answers import plan_answer
 from dispersed_operator.planning.attempt import newest_pending, plan_own_attempt
 from dispersed_operator.planning.identity import cancel_identities, claims, has_foreign_origin
 from dispersed_operator.planning.lookup import Proof, Question, latest_signature, plan_lookup
@@ -100,6 +101,9 @@ def _settle(resource: JobResource, facts: Facts, pending: PendingCreate) -> Acti
     own_step = plan_own_attempt(facts, pending, may_send=False)
     if own_step is not None:
         return own_step
+    answer = plan_answer(resource, facts, pending)
+    if answer is not None:
+        return answer
     question = Question(
         pending=pending,
         identities=cancel_identities(resource, facts.cluster_id),

@@ -80,11 +80,11 @@ def plan_lookup(resource: JobResource, facts: Facts, question: Question) -> Acti
 
 
 def _since(resource: JobResource, question: Question) -> int:
-    """How far back to list: to the signature, or to before the resource's creation where no record of it is left
-    (then `signed_at` is only the latest moment at which it can have been)."""
-    if question.pending.signed_at is not None:
-        return question.pending.signed_at
-    return max(0, resource.created_at - LISTING_MARGIN_SECONDS)
+    """How far back to list: to the signature, and to before the resource's creation, as C0 wants it. So the listing
+    that proves absence serves the create that follows; with another one in between the two might never agree."""
+    created = max(0, resource.created_at - LISTING_MARGIN_SECONDS)
+    signed_at = question.pending.signed_at
+    return created if signed_at is None else min(signed_at, created)
 
 
 def latest_signature(resource: JobResource, facts: Facts, pending: PendingCreate) -> int:

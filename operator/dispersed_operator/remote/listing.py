@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from dispersed_operator.errors import MalformedAnswer, RemoteError, TransportFailed
 from dispersed_operator.model.remote import LIVE_STATUSES, Listing, RemoteJob, RemoteRun
@@ -53,11 +53,10 @@ class OrderWatch:
     def add(self, rows: Sequence[RemoteJob]) -> None:
         """Take the next rows in the order in which they came."""
         for row in rows:
-            if row.created_at is None:
+            start, end = row.created_at, row.created_by
+            if start is None or end is None:
                 self._trusted = False
                 continue
-            start = row.created_at
-            end = start + timedelta(days=1) if row.created_at_is_date else start
             if self._earliest_end is not None and start > self._earliest_end:
                 self._trusted = False
             if self._last_end is not None and end < self._last_end:

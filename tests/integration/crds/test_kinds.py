@@ -77,8 +77,7 @@ ACCOUNT_STATUS = DispersedAccountStatus(
     probes=AccountProbes(
         replay_refused=True,
         stale_refused=True,
-        replay_status=401,
-        stale_status=401,
+        refusal_statuses=(401,),
         expiry_seconds=300,
         checked_at=MOMENT,
     ),

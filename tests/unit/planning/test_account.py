@@ -105,7 +105,7 @@ def _view(**changes: Any) -> AccountView:
         "clock_offset": 1.4,
         "live_jobs": 2,
         "hourly_rate_usd": "0.7",
-        "probes": ProbeResult(True, True, 300, NOW),
+        "probes": ProbeResult(True, True, 300, (401,), NOW),
         **changes,
     }
     return AccountView(**fields)
@@ -141,7 +141,7 @@ def test_an_account_with_a_problem_is_not_ready_and_says_which(reason: Reason) -
 
 def test_projecting_again_changes_nothing() -> None:
     once = _project()
-    assert _project(once, at=NOW + 999, probes=ProbeResult(True, True, 300, NOW + 900)) == once
+    assert _project(once, at=NOW + 999, probes=ProbeResult(True, True, 300, (401,), NOW + 900)) == once
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_an_identity_that_was_seen_once_is_kept() -> None:
 
 @pytest.mark.reason("ExpiryNotEnforced")
 def test_probes_that_found_something_else_are_written_with_their_time() -> None:
-    status = _project(_project(), probes=ProbeResult(False, True, None, NOW + 900))
+    status = _project(_project(), probes=ProbeResult(False, True, None, (401,), NOW + 900))
     assert status["probes"]["replayRefused"] is False
     assert "expirySeconds" not in status["probes"]
     assert status["probes"]["checkedAt"] != _project()["probes"]["checkedAt"]

@@ -16,7 +16,7 @@ from dispersed_operator.planning.vocabulary import (
     SendCreate,
     SendState,
 )
-from tests.support.builders import JOB, MONOTONIC, NONCE, SIGNED, a_job, a_row, an_intent, facts, memory
+from tests.support.builders import CREATED, JOB, MONOTONIC, NONCE, SIGNED, a_job, a_row, an_intent, facts, memory
 
 
 def _own(nonce: str = NONCE, *, won_at: float = MONOTONIC - 1, **changes: Any) -> OwnAttempt:
@@ -72,7 +72,7 @@ def test_a_refused_request_marks_its_intent() -> None:
 def test_an_unknown_outcome_is_looked_up_and_never_sent_again() -> None:
     own = _own(state=SendState.UNKNOWN, message="HTTP 502")
     action = plan_job(a_job().intent().resource, facts(memory=memory(own=own)))
-    assert action == ReadListing(since=SIGNED, begun_after=MONOTONIC, page_size=50)
+    assert action == ReadListing(since=CREATED - 3600, begun_after=MONOTONIC, page_size=50)
 
 
 @pytest.mark.failure_mode(2)

@@ -268,3 +268,11 @@ def test_a_resource_that_the_schema_no_longer_fits_says_which_field() -> None:
 def test_a_listing_of_a_moment_ago_serves_as_long_as_nothing_of_ours_was_sent_since() -> None:
     listing = a_listing(begun=MONOTONIC - 50)
     assert plan_job(a_job().resource, facts(listing=listing, memory=memory(last_post=MONOTONIC - 51))) == ClaimIntent(1)
+
+
+@pytest.mark.parametrize(("since", "enough"), [(CREATED - 3600, True), (CREATED - 3599, False), (SIGNED, False)])
+@pytest.mark.failure_mode(14)
+def test_the_listing_must_reach_back_to_an_hour_before_the_creation(since: int, enough: bool) -> None:
+    action = plan_job(a_job().resource, facts(listing=a_listing(since=since)))
+    assert isinstance(action, ClaimIntent) is enough
+    assert isinstance(action, ReadListing) is not enough

@@ -106,8 +106,8 @@ def test_a_deletion_runs_on_any_trace_though_the_finalizer_was_stripped() -> Non
 @pytest.mark.parametrize(
     ("builder", "since", "because"),
     [
-        (a_job().intent().deleting(), SIGNED, "the intent says since when"),
-        (a_job().record(uuid=None, state="Unknown").deleting(), SIGNED, "the record says since when"),
+        (a_job().intent().deleting(), CREATED - 3600, "what proves absence also shows every earlier attempt"),
+        (a_job().record(uuid=None, state="Unknown").deleting(), CREATED - 3600, "the record alone asks the same"),
         (a_job().deleting(), CREATED - 3600, "only the finalizer is left: the job may be as old as the resource"),
         (a_job().intent("{").deleting(), CREATED - 3600, "a garbled intent says nothing"),
         (a_job().status(jobUUID=JOB).deleting(), CREATED - 3600, "the copy for people is no record"),
@@ -371,3 +371,13 @@ def test_a_clone_whose_own_create_is_proven_absent_goes_without_touching_the_int
         memory=memory(first_seen=NOW, sightings=(sighting(date - 30),)),
     )
     assert isinstance(plan_job(clone.resource, given), DropFinalizer)
+
+
+def test_an_earlier_attempt_that_is_over_needs_no_end() -> None:
+    date = SIGNED + 450
+    given = facts(
+        at=date,
+        listing=a_listing(a_row(attempt=1, status="FAILED"), date=date),
+        memory=memory(sightings=(sighting(date - 30),)),
+    )
+    assert isinstance(plan_job(a_job().intent(an_intent(attempt=2)).deleting().resource, given), RefuseIntent)

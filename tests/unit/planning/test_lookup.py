@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dispersed_operator.model.intent import AccountMark
-from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.reasons import REASONS, Owner, Reason
 from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.planning.job import plan_job
 from dispersed_operator.planning.lookup import DELAYS
@@ -127,11 +127,11 @@ def test_rows_that_carry_the_same_account_uuid_show_continuity() -> None:
     ("age", "rows", "proven", "because"),
     [
         (86_400, (), True, "a request of a day ago may stand in an empty history"),
-        (86_500, (), False, "the history of an older one may have been purged"),
-        (86_500, (stranger(created_at=a_row(signed_at=SIGNED + 100).created_at),), False, "only younger rows are left"),
-        (86_500, (stranger(created_at=a_row(signed_at=SIGNED - 100).created_at),), True, "an older row is still there"),
+        (86_401, (), False, "the history of an older one may have been purged"),
+        (86_401, (stranger(created_at=a_row(signed_at=SIGNED + 100).created_at),), False, "only younger rows are left"),
+        (86_401, (stranger(created_at=a_row(signed_at=SIGNED - 100).created_at),), True, "an older row is still there"),
         (
-            86_500,
+            86_401,
             (stranger(created_at=a_row(signed_at=SIGNED - 100).created_at, created_at_is_date=True),),
             False,
             "a date counts as the end of its day",
@@ -175,6 +175,7 @@ def test_while_the_outcome_is_unknown_the_status_says_why(account: Any, reason: 
     situation = _situation(plan_job(UNKNOWN.resource, waiting))
     assert situation.reason is reason
     assert situation.created is Created.UNKNOWN
+    assert situation.stalled is (REASONS[reason].owner is Owner.ADMIN), "a person is called only where one must act"
 
 
 def test_an_account_that_cannot_be_asked_is_not_called_ready() -> None:
@@ -185,8 +186,16 @@ def test_an_account_that_cannot_be_asked_is_not_called_ready() -> None:
 # --- the schedule ---
 
 
-def test_the_first_lookup_is_done_at_once_back_to_the_signature() -> None:
-    assert plan_job(UNKNOWN.resource, facts()) == ReadListing(since=SIGNED, begun_after=MONOTONIC, page_size=50)
+def test_the_first_lookup_is_done_at_once_back_to_before_the_creation() -> None:
+    expected = ReadListing(since=CREATED - 3600, begun_after=MONOTONIC, page_size=50)
+    assert plan_job(UNKNOWN.resource, facts()) == expected
+
+
+def test_a_lookup_goes_back_to_a_signature_that_is_older_than_its_resource() -> None:
+    restored = UNKNOWN.metadata(creationTimestamp="2026-11-30T00:00:00Z").resource
+    action = plan_job(restored, facts())
+    assert isinstance(action, ReadListing)
+    assert action.since <= SIGNED
 
 
 @pytest.mark.parametrize("lookups", range(len(DELAYS)))

@@ -33,7 +33,6 @@ from tests.support.builders import (
     reads,
 )
 
-BATCH = a_job().created()
 BENCH = a_job().persistent().created()
 UP = a_run(node_urls=(WEB_URL, SSH_URL), access_tokens=("token-of-the-run",))
 RUNNING = a_row(status="RUNNING")

@@ -28,7 +28,6 @@ from tests.support.builders import (
     MONOTONIC,
     NOW,
     OTHER_JOB,
-    PERSISTENT,
     RUN,
     SSH_URL,
     WEB_URL,
@@ -38,7 +37,6 @@ from tests.support.builders import (
     a_run,
     an_account,
     closed_account,
-    digest_of,
     facts,
     memory,
     moment,
@@ -50,7 +48,6 @@ BATCH = a_job().created()
 BENCH = a_job().persistent().created()
 UP = a_run(node_urls=(WEB_URL, SSH_URL), access_tokens=("token-of-the-run",))
 RUNNING = a_row(status="RUNNING")
-BENCH_FACTS = facts(**reads(RUNNING, [UP]), digest=digest_of(PERSISTENT))
 SECRET = "train-connection"
 
 
