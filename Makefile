@@ -59,6 +59,7 @@ lint: $(STAMP) ## Style, types, import contracts, generated files
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -W error -c 'import dispersed_operator.app, dispersed_operator.cli, dispersed_simulator.app, dispersed_devenv.cli'
 	$(BIN)/python -m dispersed_operator.model.crd --check --docs docs/resources.md crds
 
 .PHONY: generate

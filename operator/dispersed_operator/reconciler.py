@@ -15,7 +15,13 @@ from dispersed_operator.abandoned import AbandonedJobs
 from dispersed_operator.accounts import AccountBook, AccountSession
 from dispersed_operator.creates import Stopping
 from dispersed_operator.effects import Effects
-from dispersed_operator.errors import KubernetesConflict, KubernetesInvalid, KubernetesNotFound, RemoteError
+from dispersed_operator.errors import (
+    CredentialsRefused,
+    KubernetesConflict,
+    KubernetesInvalid,
+    KubernetesNotFound,
+    RemoteError,
+)
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import JobResource, parse_job
 from dispersed_operator.passes import Pass, facts_of, is_forced, remembered
@@ -179,6 +185,8 @@ class JobReconciler:
     async def _trouble(self, work: Pass, error: RemoteError) -> Outcome:
         problem = problem_of(error)
         _log.warning("the remote API failed: %s", error)
+        if isinstance(error, CredentialsRefused) and work.session is not None:
+            work.session.problem = problem  # until the account has looked for itself, nobody creates with this key
         situation = situation_in_trouble(work.resource, problem)
         work.resource = await self._statuses.write(work.resource, situation, self._server_time(work))
         work.memory = replace(work.memory, next_lookup=float("-inf"))

@@ -134,7 +134,8 @@ class SessionFactory:
             session.last_answer = float("-inf")
         self._queue.add(key, Lane.LIFECYCLE)
 
-    def _polled(self, key: ResourceKey) -> None:
+    def _polled(self, key: ResourceKey, seconds: float) -> None:
+        self._metrics.polled(key.namespace, key.name, seconds)
         session = self._book.get(key.namespace, key.name)
         if session is not None:
             session.last_answer = time.monotonic()

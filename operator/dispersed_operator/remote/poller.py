@@ -27,6 +27,7 @@ class AccountPoller:
     `interval` tells the seconds between polls, asked each time and jittered by a fifth; `shortest_gap` is the least
     time between the beginnings of two polls, however often `wake` is called. `tracked` is asked at each poll.
     `on_change` gets the uuids that changed and those that vanished from the live listing; it is not called with none.
+    `on_success` gets the seconds that a poll took.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class AccountPoller:
         tracked: Callable[[], Collection[str]],
         on_change: Callable[[Collection[str]], None],
         on_error: Callable[[RemoteError], None],
-        on_success: Callable[[], None],
+        on_success: Callable[[float], None],
         random: Callable[[], float] = random_module.random,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -91,6 +92,7 @@ class AccountPoller:
         """Seconds that must pass before the next poll after a failure; None if all is well."""
         if not self._tracked():
             return None
+        begun = self._monotonic()
         try:
             await self.poll()
         except RemoteError as error:
@@ -98,7 +100,7 @@ class AccountPoller:
             self._on_error(error)
             return self._backoff(error)
         self._failures = 0
-        self._on_success()
+        self._on_success(self._monotonic() - begun)
         return None
 
     def _backoff(self, error: RemoteError) -> float:

@@ -37,7 +37,7 @@ class Desk:
     def _changed(self, uuids: Collection[str]) -> None:
         self.changes.append(frozenset(uuids))
 
-    def _succeeded(self) -> None:
+    def _succeeded(self, seconds: float) -> None:
         self.successes += 1
 
     async def _sleep(self, seconds: float) -> None:
