@@ -95,7 +95,7 @@ def plan_tracking(resource: JobResource, facts: Facts) -> Action:
 
 
 def _lost_a_run(resource: JobResource, runs: Sequence[RemoteRun]) -> bool:
-    """Whether the run that the status shows as alive is missing from a poll: it ended, or a page shifted. A read tells."""
+    """Whether the run that the status shows as alive is missing from a poll: it ended, or a page shifted."""
     current = resource.status.get("currentRun") or {}
     alive = bool(current.get("uuid")) and not is_terminal(str(current.get("status") or ""))
     return alive and all(run.uuid != current["uuid"] for run in runs)

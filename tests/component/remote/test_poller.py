@@ -38,6 +38,7 @@ class Desk:
         self.changes.append(frozenset(uuids))
 
     def _succeeded(self, seconds: float) -> None:
+        assert seconds >= 0
         self.successes += 1
 
     async def _sleep(self, seconds: float) -> None:
