@@ -149,7 +149,7 @@ def test_adopt_takes_this_resources_job_and_refuses_every_other(calm_world: Worl
     assert resolved(world, "adopt") == 1
     assert "CreateResolved" in world.events("job")
     world.control.force_status(stranger["uuid"], "CANCELLED")
-    assert (len(world.posts()), len(world.jobs()), world.cancels()) == (2, 3, []), world.posts()
+    assert (len(world.posts()), len(world.jobs()), world.cancels()) == (2, 3, [])
     world.check_truth()
     world.remove_jobs("job", "neighbour")
     wait_for(lambda: world.live_jobs() == [], what="both jobs are cancelled")

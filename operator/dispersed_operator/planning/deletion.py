@@ -209,6 +209,8 @@ def _stopping(resource: JobResource, facts: Facts, message: str) -> Situation:
 
 def _unreachable(facts: Facts) -> Rest:
     problem = facts.account.blocker or Problem(Reason.INVALID_REFERENCE, "the account has no usable key")
+    if problem.reason is Reason.ACCOUNT_PROBING:
+        return Rest(None, UNREACHABLE_AGAIN_SECONDS)  # this process has just begun; the account's check wakes its jobs
     return _stuck(problem, account_problem=problem)
 
 

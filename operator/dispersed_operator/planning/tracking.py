@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dispersed_operator.model import naming
 from dispersed_operator.model.job import DispersedJobSpec, Task
 from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
@@ -73,7 +74,7 @@ def plan_tracking(resource: JobResource, facts: Facts) -> Action:
         return CancelJob(facts.memory.extras[0], DUPLICATE_REASON, extra=True)
     if _is_over(resource) and facts.job is None:
         return Rest(Kept(), EXTRA_AGAIN_SECONDS if facts.memory.extras else None)
-    if not resource.has_finalizer:
+    if not resource.has_finalizer and _recorded_by_us(resource, facts):
         return RestoreFinalizer()
     if not facts.account.reachable:
         return _without_account(facts)
@@ -92,6 +93,14 @@ def plan_tracking(resource: JobResource, facts: Facts) -> Action:
     if job.terminal and not retry_may_follow(job, runs, resource.spec, facts):
         return _ended(resource, facts, job, runs)
     return _alive(resource, facts, job, runs)
+
+
+def _recorded_by_us(resource: JobResource, facts: Facts) -> bool:
+    """Whether the record carries this very resource's token; a status that somebody made up holds nothing back."""
+    record = resource.record
+    if record is None or not 0 < record.attempt <= naming.MAX_ATTEMPT:
+        return False
+    return record.token == naming.create_token(identity_of(resource, facts.cluster_id), record.attempt)
 
 
 def _lost_a_run(resource: JobResource, runs: Sequence[RemoteRun]) -> bool:
