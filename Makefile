@@ -7,6 +7,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tests mostly wait for other processes, so more of them run at once than there are cores; each has a control plane.
+TEST_PROCESSES ?= 4
 STAMP := $(VENV)/.installed
 SOURCES := operator devenv tests benchmarks
 
@@ -47,7 +49,7 @@ down: $(STAMP) ## End what `make up` started
 
 .PHONY: test
 test: lint binaries ## Everything that CI runs
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 .PHONY: unit
 unit: $(STAMP) ## The tests that need no other process

@@ -243,20 +243,19 @@ class ControlPlane:
         return all(self._answers(path) for path in ("/readyz", "/api/v1/namespaces/default"))
 
     def _answers(self, path: str) -> bool:
-        if not self.ca_file.is_file():
+        trust = _trust(self.ca_file)
+        if trust is None:
             return False
         port = self._identity().apiserver_port
-        trust = ssl.create_default_context(cafile=str(self.ca_file))
         connection = http.client.HTTPSConnection(LOOPBACK, port, timeout=_HTTP_SECONDS, context=trust)
         return _get(connection, path, {"Authorization": f"Bearer {self.admin_token}"})
 
     def _controllers_work(self) -> bool:
         """Healthy, and one of them has shown it: it makes a service account in every namespace."""
-        certificate = self._layout.pki / "kube-controller-manager.crt"
-        if not certificate.is_file():
+        trust = _trust(self._layout.pki / "kube-controller-manager.crt")
+        if trust is None:
             return False
         port = self._identity().controllers_port
-        trust = ssl.create_default_context(cafile=str(certificate))
         manager = http.client.HTTPSConnection(LOOPBACK, port, timeout=_HTTP_SECONDS, context=trust)
         return _get(manager, "/healthz") and self._answers("/api/v1/namespaces/default/serviceaccounts/default")
 
@@ -283,6 +282,16 @@ class ControlPlane:
         if known is None:
             raise NotStartedError(f"no control plane has been started in {self.folder}")
         return known
+
+
+def _trust(certificate: Path) -> ssl.SSLContext | None:
+    """Trust in a certificate that a server writes when it starts; None while it is not there or not complete."""
+    if not certificate.is_file():
+        return None
+    try:
+        return ssl.create_default_context(cafile=str(certificate))
+    except ssl.SSLError:
+        return None
 
 
 def _get(connection: http.client.HTTPConnection, path: str, headers: dict[str, str] | None = None) -> bool:

@@ -87,12 +87,18 @@ def lacking(spec: Json) -> Iterator[Json]:
         yield changed
 
 
+def plural(definition: ResourceDefinition) -> str:
+    """A name that kubectl cannot take for the real kind while both are served."""
+    return f"lacking{definition.plural}"
+
+
 def crd(definition: ResourceDefinition, *, refusing: bool) -> str:
     """The CRD under the group of this test, with or without everything that can refuse an object."""
     document = json.loads(json.dumps(definition.to_crd()))
     document["spec"]["group"] = GROUP
-    document["metadata"]["name"] = f"{definition.plural}.{GROUP}"
-    document["spec"]["names"] |= {"categories": [], "shortNames": []}
+    document["metadata"]["name"] = f"{plural(definition)}.{GROUP}"
+    names = {"plural": plural(definition), "singular": f"lacking{definition.singular}"}
+    document["spec"]["names"] |= names | {"categories": [], "shortNames": []}
     if not refusing:
         version = document["spec"]["versions"][0]
         version["schema"]["openAPIV3Schema"] = tolerant(version["schema"]["openAPIV3Schema"])
@@ -130,7 +136,7 @@ def test_an_object_that_lacks_a_field_takes_status_writes_and_loses_its_finalize
     probe = kind | {"metadata": {"name": "probe"}, "spec": {}}
 
     plane.kubectl("apply", "--server-side", "-f", "-", input=crd(definition, refusing=False))
-    plane.kubectl("wait", f"crd/{definition.plural}.{GROUP}", "--for=condition=Established", "--timeout=60s")
+    plane.kubectl("wait", f"crd/{plural(definition)}.{GROUP}", "--for=condition=Established", "--timeout=60s")
     wait_for_schema(plane, namespace, probe, refusing=False)
     plane.kubectl("create", "-n", namespace, "-f", "-", input=everything)
     plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=crd(definition, refusing=True))
@@ -145,6 +151,6 @@ def test_an_object_that_lacks_a_field_takes_status_writes_and_loses_its_finalize
     patch_all({"metadata": {"annotations": {"touched": "yes"}}})
     plane.kubectl("delete", "-n", namespace, "--wait=false", "-f", "-", input=everything)
     patch_all({"metadata": {"finalizers": None}})
-    left = plane.kubectl("get", "-n", namespace, f"{definition.plural}.{GROUP}", "-o", "name")
+    left = plane.kubectl("get", "-n", namespace, f"{plural(definition)}.{GROUP}", "-o", "name")
     assert left == ""
-    plane.kubectl("delete", "crd", f"{definition.plural}.{GROUP}", "--timeout=60s")
+    plane.kubectl("delete", "crd", f"{plural(definition)}.{GROUP}", "--timeout=60s")
