@@ -31,6 +31,7 @@ from dispersed_operator.edge import Edge
 from dispersed_operator.effects import Effects
 from dispersed_operator.errors import KubernetesError, KubernetesForbidden, OperatorError, SettingsError
 from dispersed_operator.gauges import Gauges
+from dispersed_operator.intents import Intents
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.credentials import Credentials, find_credentials
 from dispersed_operator.kube.events import EventRecorder
@@ -203,21 +204,29 @@ class App:
 
     def _reconcilers(self, kube: KubeClient) -> None:
         """What signs jobs: only once the cluster's identity is known."""
-        creates = Creates(
+        intents = Intents(
             cluster_id=self._cluster_id,
             holder=self._settings.holder,
             store=self._store,
             kube=kube,
             statuses=self._statuses,
             metrics=self._metrics,
-            check_holds=self._accounts.fresh_holds,
             nonces=lambda: secrets.token_hex(16),
+            monotonic=time.monotonic,
+        )
+        creates = Creates(
+            intents=intents,
+            store=self._store,
+            statuses=self._statuses,
+            metrics=self._metrics,
+            check_holds=self._accounts.fresh_holds,
             monotonic=time.monotonic,
             wall=time.time,
         )
         effects = Effects(
             store=self._store,
             kube=kube,
+            intents=intents,
             creates=creates,
             statuses=self._statuses,
             connections=ConnectionSecrets(kube),

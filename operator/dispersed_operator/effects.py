@@ -1,6 +1,6 @@
 """The effects: what each planned action does to the two APIs. Every method is one step; nothing here decides.
 
-Creates are in `creates.py`, because a POST has rules of its own.
+Intents are in `intents.py` and the POST in `creates.py`, because they have rules of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dispersed_operator.accounts import AccountSession
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
 from dispersed_operator.errors import KubernetesNotFound, MalformedAnswer, OperatorError, RemoteError, RemoteNotFound
+from dispersed_operator.intents import Intents
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
 from dispersed_operator.model import naming
@@ -41,6 +42,7 @@ class Effects:
         *,
         store: ResourceStore,
         kube: KubeClient,
+        intents: Intents,
         creates: Creates,
         statuses: StatusWriter,
         connections: ConnectionSecrets,
@@ -50,6 +52,7 @@ class Effects:
     ) -> None:
         self._store = store
         self._kube = kube
+        self._intents = intents
         self._creates = creates
         self._statuses = statuses
         self._connections = connections
@@ -69,13 +72,13 @@ class Effects:
             case say.ReadRun():
                 await self._read_run(work, action.uuid)
             case say.ClaimIntent():
-                await self._creates.claim(work, action.attempt)
+                await self._intents.claim(work, action.attempt)
             case say.RestoreFinalizer():
                 await self._restore_finalizer(work)
             case say.SendCreate():
                 await self._creates.send(work)
             case say.RefuseIntent():
-                await self._creates.refuse(work, action)
+                await self._intents.refuse(work, action)
             case say.RecordCreate():
                 await self._creates.record(work, action)
             case say.RememberSighting():
@@ -99,7 +102,7 @@ class Effects:
 
     def forget(self, key: ResourceKey) -> None:
         """The resource is gone."""
-        self._creates.forget(key)
+        self._intents.forget(key)
         self._statuses.forget(key)
 
     async def refresh(self, key: ResourceKey) -> None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from dispersed_operator.abandoned import AbandonedJobs
 from dispersed_operator.accounts import AccountBook, AccountSession
-from dispersed_operator.creates import Stopping
 from dispersed_operator.effects import Effects
 from dispersed_operator.errors import (
     CredentialsRefused,
@@ -22,6 +21,7 @@ from dispersed_operator.errors import (
     KubernetesNotFound,
     RemoteError,
 )
+from dispersed_operator.intents import Stopping
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import JobResource, parse_job
 from dispersed_operator.passes import Pass, facts_of, is_forced, remembered

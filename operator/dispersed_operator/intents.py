@@ -1,0 +1,234 @@
+"""C1, C2 and C6: intents on the object. Won before anything is sent, marked when it is certain that nothing was made.
+
+Invariant: an intent is only ever written by compare-and-swap, onto the version of the object on which the decision was
+made. It is never deleted, so that a deletion of the resource sees that there is nothing to prove.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dispersed_operator.accounts import AccountSession
+from dispersed_operator.errors import KubernetesServerError, KubernetesUnreachable, OperatorError, RateLimited
+from dispersed_operator.kube.client import KubeClient
+from dispersed_operator.kube.resources import DISPERSED_JOBS
+from dispersed_operator.model import naming
+from dispersed_operator.model.event_reasons import EventReason
+from dispersed_operator.model.intent import AccountMark, Intent, IntentState, Origin, Refusal, parse_intent
+from dispersed_operator.model.keys import ResourceKey
+from dispersed_operator.model.observed import JobResource, parse_job
+from dispersed_operator.passes import Pass
+from dispersed_operator.planning.body import build_body
+from dispersed_operator.planning.identity import identity_of
+from dispersed_operator.planning.vocabulary import OwnAttempt, RefuseIntent, SendState
+from dispersed_operator.remote.limiter import Reservation
+from dispersed_operator.statuses import StatusWriter
+from dispersed_operator.store import ResourceStore
+from dispersed_operator.telemetry.metrics import Metrics
+from dispersed_operator.telemetry.vocabulary import LookupResult
+
+RESERVE_SECONDS = 5.0
+
+
+class Stopping(OperatorError):
+    """The process stops and takes no new intents; the next one does."""
+
+
+@dataclass(slots=True)
+class Unsent:
+    """A signed body that waits to be sent, with the slot that was reserved for it before signing."""
+
+    nonce: str
+    content: bytes = field(repr=False)
+    reservation: Reservation
+
+
+class Intents:
+    """Wins and marks intents, and keeps what was signed for them until it is sent."""
+
+    def __init__(
+        self,
+        *,
+        cluster_id: str,
+        holder: str,
+        store: ResourceStore,
+        kube: KubeClient,
+        statuses: StatusWriter,
+        metrics: Metrics,
+        nonces: Callable[[], str],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._cluster_id = cluster_id
+        self._holder = holder
+        self._store = store
+        self._kube = kube
+        self._statuses = statuses
+        self._metrics = metrics
+        self._nonces = nonces
+        self._monotonic = monotonic
+        self._unsent: dict[ResourceKey, Unsent] = {}
+        self.closed = False
+
+    def close(self) -> None:
+        """Take no new intents, and let nothing that waits be sent: the process stops."""
+        self.closed = True
+
+    def take(self, key: ResourceKey, nonce: str) -> Unsent | None:
+        """The signed request of this nonce, once; None if it is not there. Whoever takes it has its reservation."""
+        unsent = self._unsent.pop(key, None)
+        if unsent is not None and unsent.nonce != nonce:
+            unsent.reservation.release()
+            return None
+        return unsent
+
+    async def claim(self, work: Pass, attempt: int) -> None:
+        """C1 and C2. On return the desk holds the object with our intent; KubernetesConflict if somebody wrote
+        first.
+        """
+        session, resource = _session(work), work.resource
+        work.forced = False
+        if self.closed:
+            raise Stopping("no new intents while the process stops")
+        if resource.pending_create() is not None:
+            await self._tell_proof(resource, attempt)
+        reservation = await _reserve(session)
+        try:
+            intent, content, won_at = self._sign(session, resource, attempt)
+            answer = await self._swap(resource, intent)
+        except BaseException:
+            reservation.release()
+            raise
+        self._keep(resource.key, Unsent(intent.nonce, content, reservation))
+        self._metrics.intent_won()
+        work.resource = parse_job(answer)
+        work.memory = replace(work.memory, own=OwnAttempt(intent.nonce, won_at, intent=intent))
+
+    async def _tell_proof(self, resource: JobResource, attempt: int) -> None:
+        """Said before the intent is signed: between signature and request there is no time for an Event."""
+        self._metrics.absence_proven()
+        self._metrics.looked_up(LookupResult.ABSENT)
+        text = f"attempt {attempt - 1} is proven to have created nothing; attempt {attempt} is made"
+        await self._statuses.tell(resource, EventReason.ABSENCE_PROVEN, text)
+
+    def _sign(self, session: AccountSession, resource: JobResource, attempt: int) -> tuple[Intent, bytes, float]:
+        """The intent and the body, timed by the server's clock (failure mode 66)."""
+        won_at, server_time = self._monotonic(), session.client.clock.now()
+        if server_time is None or resource.spec is None:
+            raise OperatorError("planning claimed an intent without a server time or a readable spec")
+        identity = identity_of(resource, self._cluster_id)
+        body = build_body(resource.spec, identity=identity, attempt=attempt, signed_at=int(server_time))
+        intent = Intent(
+            token=naming.create_token(identity, attempt),
+            attempt=attempt,
+            signed_at=int(server_time),
+            nonce=self._nonces(),
+            body_sha256=body.digest,
+            holder=self._holder,
+            account=session.mark,
+            origin=Origin(resource.uid, identity.namespaced_name, self._cluster_id),
+        )
+        return intent, body.content, won_at
+
+    async def _swap(self, resource: JobResource, intent: Intent) -> Mapping[str, Any]:
+        """The compare-and-swap. If its answer is lost, a read tells: an intent with our nonce is ours, any other is
+        not."""
+        finalizers = list(resource.finalizers)
+        if naming.JOB_FINALIZER not in finalizers:
+            finalizers.append(naming.JOB_FINALIZER)
+        patch = {
+            "metadata": {
+                "resourceVersion": resource.resource_version,
+                "finalizers": finalizers,
+                "annotations": {naming.INTENT_ANNOTATION: intent.to_annotation()},
+            }
+        }
+        try:
+            answer = await self._patch(resource.key, patch)
+        except (KubernetesUnreachable, KubernetesServerError):
+            answer = await self._kube.get(DISPERSED_JOBS, namespace=resource.key.namespace, name=resource.key.name)
+            self._store.put(resource.key, answer)
+            found = parse_intent((answer["metadata"].get("annotations") or {}).get(naming.INTENT_ANNOTATION, ""))
+            if found is None or found.nonce != intent.nonce or found.holder != self._holder:
+                raise
+        return answer
+
+    async def refuse(self, work: Pass, action: RefuseIntent) -> None:
+        """C6: mark the intent refused by compare-and-swap; it stays, so that a deletion sees there is nothing to
+        prove.
+        """
+        resource = work.resource
+        own = work.memory.own
+        self.forget(resource.key)
+        intent = replace(
+            self._intent_to_refuse(resource, own),
+            state=IntentState.REFUSED,
+            refusal=action.refusal,
+            message=action.message[:300],
+        )
+        annotations = {naming.INTENT_ANNOTATION: intent.to_annotation()}
+        patch = {"metadata": {"resourceVersion": resource.resource_version, "annotations": annotations}}
+        answer = await self._patch(resource.key, patch)
+        work.resource = parse_job(answer)
+        work.memory = replace(work.memory, own=None)
+        if own is not None and own.state is SendState.REFUSED and action.refusal is not Refusal.NOT_SENT:
+            text = f"the service refused the job: {action.message}"
+            await self._statuses.tell(work.resource, EventReason.CREATE_REFUSED, text, warning=True)
+
+    def _intent_to_refuse(self, resource: JobResource, own: OwnAttempt | None) -> Intent:
+        """The newest intent: on the object, in the journal if it was stripped, or made anew from the record."""
+        intent, record = resource.intent, resource.record
+        if intent is not None and (record is None or intent.attempt >= record.attempt):
+            return intent
+        if own is not None and own.intent is not None:
+            return own.intent
+        return self._intent_from_record(resource)
+
+    def _intent_from_record(self, resource: JobResource) -> Intent:
+        """An intent for a create of which only `status.create` is left, so that its end can be marked."""
+        record = resource.record
+        if record is None:
+            raise OperatorError("planning refused a create that nothing records")
+        identity = identity_of(resource, self._cluster_id)
+        return Intent(
+            token=record.token or naming.create_token(identity, record.attempt),
+            attempt=record.attempt,
+            signed_at=record.signed_at,
+            nonce=self._nonces(),
+            body_sha256=record.body_sha256 or "unknown",
+            holder=self._holder,
+            account=record.account or AccountMark("unknown", "unknown"),
+            origin=Origin(resource.uid, identity.namespaced_name, self._cluster_id),
+        )
+
+    async def _patch(self, key: ResourceKey, patch: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer = await self._kube.patch(DISPERSED_JOBS, namespace=key.namespace, name=key.name, body=patch)
+        self._store.put(key, answer)
+        return answer
+
+    def forget(self, key: ResourceKey) -> None:
+        """The resource is gone: a request that was not sent never will be."""
+        unsent = self._unsent.pop(key, None)
+        if unsent is not None:
+            unsent.reservation.release()
+
+    def _keep(self, key: ResourceKey, unsent: Unsent) -> None:
+        self.forget(key)
+        self._unsent[key] = unsent
+
+
+async def _reserve(session: AccountSession) -> Reservation:
+    """A rate-limit token (C0), or RateLimited soon: a throttled account must not hold a worker."""
+    try:
+        async with asyncio.timeout(RESERVE_SECONDS):
+            return await session.client.limiter.reserve()
+    except TimeoutError:
+        raise RateLimited(status=429, detail="no request of this account may start now") from None
+
+
+def _session(work: Pass) -> AccountSession:
+    if work.session is None:
+        raise OperatorError("planning claimed an intent without an open account")
+    return work.session
