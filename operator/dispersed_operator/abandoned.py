@@ -11,16 +11,19 @@ showed that its resource is gone or was created anew.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
-from dispersed_operator.accounts import AccountSession
-from dispersed_operator.errors import KubernetesError, KubernetesNotFound, RemoteError
+from dispersed_operator.accounts import AccountBook
+from dispersed_operator.errors import KubernetesError, KubernetesNotFound, RemoteError, RemoteNotFound, TransportFailed
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
 from dispersed_operator.model.keys import ResourceKey
 
 REASON = "DispersedJob vanished while its job was being created"
+MISSING_SECONDS = 60.0
 DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
 _log = logging.getLogger(__name__)
@@ -29,17 +32,26 @@ _log = logging.getLogger(__name__)
 class AbandonedJobs:
     """Ends jobs without a resource, each in a task of its own, until they are terminal or the process stops."""
 
-    def __init__(self, kube: KubeClient, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        kube: KubeClient,
+        book: AccountBook,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._kube = kube
+        self._book = book
+        self._monotonic = monotonic
         self._sleep = sleep
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def take(self, session: AccountSession, key: ResourceKey, *, resource_uid: str, uuid: str) -> None:
+    def take(self, key: ResourceKey, *, account: str, resource_uid: str, uuid: str) -> None:
         """Take over the job `uuid`, accepted for the resource `key` of that metadata.uid, which is no longer known."""
         if uuid in self._tasks:
             return
         _log.error("%s vanished while remote job %s was being created; the job is cancelled", key, uuid)
-        task = asyncio.create_task(self._end(session, key, resource_uid, uuid), name=f"abandoned-{uuid}")
+        task = asyncio.create_task(self._end(key, account, resource_uid, uuid), name=f"abandoned-{uuid}")
         self._tasks[uuid] = task
         task.add_done_callback(lambda _: self._tasks.pop(uuid, None))
 
@@ -50,15 +62,24 @@ class AbandonedJobs:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _end(self, session: AccountSession, key: ResourceKey, resource_uid: str, uuid: str) -> None:
-        for attempt in range(1_000_000):
+    async def _end(self, key: ResourceKey, account: str, resource_uid: str, uuid: str) -> None:
+        missing: dict[str, float] = {}
+        for attempt in itertools.count():
+            session = self._book.get(key.namespace, account)  # each time: the key may have been rotated
             try:
+                if session is None:
+                    raise TransportFailed(f"the account {key.namespace}/{account} is not open")
                 if await self._is_still_there(key, resource_uid):
                     _log.info("%s is there after all; it will find remote job %s itself", key, uuid)
                     return
                 await session.client.cancel_job(uuid, REASON)
                 if (await session.client.get_job(uuid)).terminal:
                     _log.warning("remote job %s, whose resource had vanished, has ended", uuid)
+                    return
+            except RemoteNotFound as error:
+                since = missing.setdefault(session.client.public_key if session is not None else "", self._monotonic())
+                if self._monotonic() - since >= MISSING_SECONDS:
+                    _log.warning("remote job %s, whose resource had vanished, is not known any more: %s", uuid, error)
                     return
             except (RemoteError, KubernetesError) as error:
                 _log.warning("remote job %s without a resource: %s; tried again", uuid, error)

@@ -86,6 +86,7 @@ class AccountReconciler:
         body = self._store.get(key)
         if body is None:
             await self._close(key)
+            self._on_change(key)
             return None
         if body["metadata"].get("deletionTimestamp"):
             return await self._let_go(key, body)

@@ -50,7 +50,7 @@ class AccountSession:
     last_answer: float = float("-inf")
     poll_failed: bool = False
     poll_task: asyncio.Task[None] | None = None
-    _index: ListingIndex | None = None
+    newest_index: ListingIndex | None = None
 
     @property
     def mark(self) -> AccountMark:
@@ -73,11 +73,11 @@ class AccountSession:
 
     def index(self, listing: Listing) -> ListingIndex:
         """The index of a listing, made once per listing."""
-        if self._index is None or self._index.listing is not listing:
-            self._index = index_listing(listing)
+        if self.newest_index is None or self.newest_index.listing is not listing:
+            self.newest_index = index_listing(listing)
         if listing.account_identity is not None:
             self.identity = listing.account_identity
-        return self._index
+        return self.newest_index
 
     async def close(self) -> None:
         """Stop polling and listing."""
@@ -123,9 +123,6 @@ class AccountBook:
         session = self._sessions.get(key)
         if session is not None:
             session.problem = problem
-
-    def problem(self, key: ResourceKey) -> Problem | None:
-        return self._problems.get(key)
 
     def facts(self, namespace: str, name: str) -> AccountFacts:
         """The account as a job sees it now."""

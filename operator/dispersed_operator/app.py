@@ -149,6 +149,7 @@ class App:
             kube,
             instance=settings.holder,
             clock=time.time,
+            on_success=lambda: self._metrics.event_recorded(EventResult.RECORDED),
             on_failure=lambda _reason: self._metrics.event_recorded(EventResult.DROPPED),
         )
         self._statuses = StatusWriter(
@@ -235,7 +236,7 @@ class App:
             monotonic=time.monotonic,
         )
         self._creates = creates
-        self._abandoned = AbandonedJobs(kube)
+        self._abandoned = AbandonedJobs(kube, self._book)
         self._jobs = JobReconciler(
             cluster_id=self._cluster_id,
             store=self._store,
@@ -259,8 +260,8 @@ class App:
     def _health_server(self) -> HealthServer:
         live = (
             self._lag.check(),
-            must_hold("watch", lambda: not self._stop.is_set(), "the process is stopping"),
-            must_be_younger("resync", self._resync_age, self._settings.resync_seconds * 3 + 60),
+            must_hold("stopping", lambda: not self._stop.is_set(), "the process is stopping"),
+            must_be_younger("resync", self._resync.idle_for, self._settings.resync_seconds * 3 + 60),
             must_be_younger("queue", self._workers.stuck_for, STUCK_SECONDS),
         )
         ready = (
@@ -278,10 +279,6 @@ class App:
             port_file=self._settings.health_port_file,
             before_scrape=self._gauges.refresh,
         )
-
-    def _resync_age(self) -> float | None:
-        """The age of the last complete listing; none yet while the process waits for the API server to come up."""
-        return self._resync.age() if self._resync.barrier.is_set() else 0.0
 
     async def _identify(self, kube: KubeClient) -> None:
         """The cluster id: a setting, else the uid of kube-system, or of the only namespace where cluster rights are

@@ -7,7 +7,7 @@ said so.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dispersed_operator.errors import KubernetesConflict, KubernetesNotFound
@@ -36,8 +36,10 @@ class ConnectionSecrets:
             found = await self._kube.get(SECRETS, namespace=namespace, name=name)
         except KubernetesNotFound:
             return await self._create(resource, name, encoded)
-        if not _owned_by(found, resource) or found.get("type") != SECRET_TYPE:
+        if found.get("type") != SECRET_TYPE or not _owners(found):
             return SecretState.CONFLICT
+        if not _owned_by(found, resource):
+            return await self._succeed(resource, name, encoded, found)
         difference = merge_patch(found.get("data") or {}, encoded)
         if difference:
             version = found["metadata"]["resourceVersion"]
@@ -55,6 +57,17 @@ class ConnectionSecrets:
                 )
         except KubernetesNotFound:
             return
+
+    async def _succeed(
+        self, resource: JobResource, name: str, encoded: Mapping[str, str], found: Mapping[str, Any]
+    ) -> SecretState:
+        """Take the place of a Secret that an earlier object of this very name left to the garbage collector."""
+        earlier = (owner.get("kind") == Kind.JOB and owner.get("name") == resource.key.name for owner in _owners(found))
+        if not all(earlier):
+            return SecretState.CONFLICT
+        metadata = found["metadata"]
+        await self._kube.delete(SECRETS, namespace=resource.key.namespace, name=name, uid=metadata["uid"])
+        return await self._create(resource, name, encoded)
 
     async def _create(self, resource: JobResource, name: str, encoded: Mapping[str, str]) -> SecretState:
         body = {
@@ -88,5 +101,8 @@ def _owner(resource: JobResource) -> dict[str, Any]:
 
 
 def _owned_by(secret: Mapping[str, Any], resource: JobResource) -> bool:
-    owners = secret["metadata"].get("ownerReferences") or ()
-    return any(owner.get("uid") == resource.uid for owner in owners)
+    return any(owner.get("uid") == resource.uid for owner in _owners(secret))
+
+
+def _owners(secret: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return secret["metadata"].get("ownerReferences") or ()

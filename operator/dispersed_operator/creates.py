@@ -37,7 +37,7 @@ from dispersed_operator.passes import Pass
 from dispersed_operator.planning.records import accepted_record
 from dispersed_operator.planning.status import project
 from dispersed_operator.planning.tracking import first_situation
-from dispersed_operator.planning.vocabulary import Problem, RecordCreate, SendState
+from dispersed_operator.planning.vocabulary import Memory, Problem, RecordCreate, SendState
 from dispersed_operator.remote.outcomes import Accepted, CreateOutcome, RefusalKind, Refused
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
@@ -96,7 +96,7 @@ class Creates:
         """Re-check the holds, then POST once. The outcome goes into the journal on the desk; nothing is raised for
         it.
         """
-        session, own = _session(work), work.memory.own
+        session, own = work.require_session(), work.memory.own
         unsent = self._intents.take(work.resource.key, own.nonce) if own is not None else None
         if own is None or unsent is None or not _signs_for_intent(session, work.resource):
             if unsent is not None:
@@ -165,12 +165,13 @@ class Creates:
         if job is not None and _is_telling(job):
             server_time = work.session.client.clock.now() if work.session is not None else None
             status = project(recorded, first_situation(job), wall=self._wall(), server_time=server_time, cost_due=True)
+        # Before the write: if its answer is lost, the duplicates are still known.
+        work.memory = replace(work.memory, extras=tuple(dict.fromkeys((*work.memory.extras, *action.extras))))
         work.resource = await self._statuses.replace(resource, status)
         work.forget_reads()
         if not action.adopted and job is not None and _is_telling(job):
             work.job, work.runs = job, ()
-        extras = tuple(dict.fromkeys((*work.memory.extras, *action.extras)))
-        work.memory = replace(work.memory, own=None, extras=extras)
+        work.memory = replace(work.memory, own=None)
         if action.adopted:
             self._metrics.adopted()
             self._metrics.looked_up(LookupResult.SEVERAL if action.extras else LookupResult.FOUND)
@@ -190,7 +191,7 @@ def _is_telling(job: RemoteJob) -> bool:
     return bool(job.title) and not job.terminal
 
 
-def _refused(work: Pass, refusal: Refusal, message: str) -> Any:
+def _refused(work: Pass, refusal: Refusal, message: str) -> Memory:
     own = work.memory.own
     if own is None:
         return work.memory
@@ -214,9 +215,3 @@ def _with_status(resource: JobResource, status: Mapping[str, Any], store: Resour
     if body is None:
         raise OperatorError("the resource left the store while its create was recorded")
     return {**body, "status": status}
-
-
-def _session(work: Pass) -> AccountSession:
-    if work.session is None:
-        raise OperatorError("planning asked for a create without an open account")
-    return work.session

@@ -35,6 +35,7 @@ Sink = Callable[[str | None, dict[str, Any]], None]
 """Gets the event type (ADDED, MODIFIED, DELETED; None for an object of kopf's listing) and the body, to read only."""
 
 STOP_DEADLINE = 10.0
+_CLOSING_SECONDS = 0.1
 _LOGIN_CALM = 60.0  # seconds after which a login is no longer one in a row of failures
 _LOGIN_LONGEST_DELAY = 30.0
 
@@ -146,6 +147,8 @@ class Edge:
             self._stop_flag.set()
             for session in self._sessions:
                 await session.close()
+            # Closed TLS connections need some turns of the loop until their sockets are closed, too.
+            await asyncio.sleep(_CLOSING_SECONDS)
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()

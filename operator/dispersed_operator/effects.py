@@ -12,7 +12,7 @@ from dataclasses import replace
 from dispersed_operator.accounts import AccountSession
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
-from dispersed_operator.errors import KubernetesNotFound, MalformedAnswer, OperatorError, RemoteError, RemoteNotFound
+from dispersed_operator.errors import KubernetesNotFound, MalformedAnswer, RemoteError, RemoteNotFound
 from dispersed_operator.intents import Intents
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
@@ -24,6 +24,7 @@ from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.passes import Pass
 from dispersed_operator.planning import vocabulary as say
+from dispersed_operator.planning.matching import ListingIndex
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
@@ -64,7 +65,7 @@ class Effects:
         """Do one step. Raises RemoteError or KubernetesError; what was learnt before that stays on the desk."""
         match action:
             case say.ReadServerTime():
-                await _session(work).client.page_jobs(page=1, limit=1)
+                await self._read_server_time(work)
             case say.ReadListing():
                 await self._read_listing(work, action)
             case say.ReadJob():
@@ -95,7 +96,7 @@ class Effects:
                 work.secret = say.SecretState.REMOVED
             case say.DropFinalizer():
                 await self._drop_finalizer(work, action)
-            case say.CountAnswer():
+            case say.ApplyAnswer():
                 await self._answer(work, action)
             case say.Rest():
                 raise AssertionError("a rest is not an effect")
@@ -115,13 +116,26 @@ class Effects:
             return
         self._store.put(key, body)
 
+    async def _read_server_time(self, work: Pass) -> None:
+        session = work.require_session()
+        await session.client.page_jobs(page=1, limit=1)
+        age = session.client.clock.age()
+        if age is None or age > session.windows.server_date_max_age:
+            raise MalformedAnswer("the service's answers carry no Date of their own, so no create can be timed")
+
     async def _read_listing(self, work: Pass, action: say.ReadListing) -> None:
-        session = _session(work)
+        session = work.require_session()
         listing = await session.listings.get(
             since=action.since, begun_after=action.begun_after, page_size=action.page_size
         )
+        before = session.newest_index
         work.listing = session.index(listing)
-        for uuid in work.listing.uuids:
+        if work.listing is not before:
+            self._learn_continuity(session, work.listing)
+
+    def _learn_continuity(self, session: AccountSession, listing: ListingIndex) -> None:
+        """A job recorded under an earlier key that this listing shows proves that the keys are of one account."""
+        for uuid in listing.uuids:
             for key in self._store.by_uuid(uuid):
                 body = self._store.get(key)
                 record = parse_job(body).record if body is not None else None
@@ -129,7 +143,7 @@ class Effects:
                     session.continuous_keys.add(record.account.public_key)
 
     async def _read_job(self, work: Pass, uuid: str) -> None:
-        session = _session(work)
+        session = work.require_session()
         begun = self._monotonic()
         try:
             job = await session.client.get_job(uuid)
@@ -149,7 +163,7 @@ class Effects:
         else:
             work.memory = replace(memory, reads=memory.reads + 1)
         try:
-            run = await _session(work).client.get_run(uuid)
+            run = await work.require_session().client.get_run(uuid)
         except (RemoteNotFound, MalformedAnswer) as error:
             _log.info("run %s cannot be read: %s", uuid, error)
             run = RemoteRun(uuid=uuid, job_uuid=work.resource.job_uuid or "", status="")
@@ -172,9 +186,10 @@ class Effects:
 
     async def _cancel(self, work: Pass, action: say.CancelJob) -> None:
         """D4: whatever the cancel answers, the job is read again; only that read counts."""
-        session = _session(work)
+        session = work.require_session()
         first = work.memory.cancels == 0
-        work.memory = replace(work.memory, last_cancel=self._monotonic())
+        now = self._monotonic()
+        work.memory = replace(work.memory, last_extra=now) if action.extra else replace(work.memory, last_cancel=now)
         try:
             await session.client.cancel_job(action.uuid, action.reason)
             self._metrics.cancelled(CancelResult.SENT)
@@ -190,23 +205,22 @@ class Effects:
             await self._statuses.tell(work.resource, EventReason.CANCELLING, f"cancelling remote job {action.uuid}")
 
     async def _follow_extra(self, work: Pass, session: AccountSession, uuid: str) -> None:
+        others = tuple(item for item in work.memory.extras if item != uuid)
+        work.memory = replace(work.memory, extras=(*others, uuid))  # one that will not end must not hold up the others
         try:
             over = (await session.client.get_job(uuid)).terminal
-            work.memory = replace(work.memory, extra_missing=None)
         except RemoteNotFound:
-            over = self._missing_for_long(work)
+            over = self._missing_for_long(work, uuid)
         if over:
-            left = tuple(item for item in work.memory.extras if item != uuid)
-            work.memory = replace(work.memory, extras=left, extra_missing=None)
+            work.memory = replace(work.memory, extras=others)
             text = f"remote job {uuid}, a duplicate, was cancelled"
             await self._statuses.tell(work.resource, EventReason.DUPLICATE_CANCELLED, text, warning=True)
 
-    def _missing_for_long(self, work: Pass) -> bool:
+    def _missing_for_long(self, work: Pass, uuid: str) -> bool:
         """Whether a duplicate has answered 404 for some time; one 404 is not believed."""
-        now, since = self._monotonic(), work.memory.extra_missing
-        if since is None:
-            work.memory = replace(work.memory, extra_missing=now)
-            return False
+        now, known = self._monotonic(), dict(work.memory.extra_missing)
+        since = known.setdefault(uuid, now)
+        work.memory = replace(work.memory, extra_missing=tuple(known.items()))
         return now - since >= EXTRA_MISSING_SECONDS
 
     async def _restore_finalizer(self, work: Pass) -> None:
@@ -243,15 +257,9 @@ class Effects:
         work.memory = say.Memory(released=True)
         _log.info("finalizer removed: %s", action.message)
 
-    async def _answer(self, work: Pass, action: say.CountAnswer) -> None:
+    async def _answer(self, work: Pass, action: say.ApplyAnswer) -> None:
         """A person's resolve-create: act, then tell and count."""
         await self.carry_out(work, action.then)
         text = f"the annotation resolve-create answered this create with {action.answer}"
         await self._statuses.tell(work.resource, EventReason.CREATE_RESOLVED, text, warning=True)
         self._metrics.create_resolved(ResolveAnswer(action.answer))
-
-
-def _session(work: Pass) -> AccountSession:
-    if work.session is None:
-        raise OperatorError("planning asked for a remote call without an open account")
-    return work.session

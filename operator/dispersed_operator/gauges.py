@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dispersed_operator.accounts import AccountBook
 from dispersed_operator.kube.resync import Resync
 from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.planning.cost import read_rate
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.workqueue import Lane, WorkQueue
@@ -45,7 +46,7 @@ class Gauges:
         self._count_jobs()
         for session in self._book.sessions():
             polled = session.view.polled
-            if polled is not None:
+            if polled is not None and not session.poller.idle:
                 self._metrics.poll_age(session.key.namespace, session.key.name, time.monotonic() - polled)
 
     def _count_jobs(self) -> None:
@@ -57,7 +58,7 @@ class Gauges:
             unknown += (status.get("create") or {}).get("state") == "Unknown"
             if status.get("active") == 1:
                 live += 1
-                rate += float(status.get("hourlyRateUSD") or 0)
+                rate += float(read_rate(status.get("hourlyRateUSD")) or 0)
         self._metrics.jobs_by_phase(phases)
         self._metrics.creates_unknown(unknown)
         self._metrics.live_jobs(live, hourly_rate_usd=rate)

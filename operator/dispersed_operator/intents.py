@@ -88,14 +88,14 @@ class Intents:
         """C1 and C2. On return the desk holds the object with our intent; KubernetesConflict if somebody wrote
         first.
         """
-        session, resource = _session(work), work.resource
+        session, resource = work.require_session(), work.resource
         work.forced = False
         if self.closed:
             raise Stopping("no new intents while the process stops")
-        if resource.pending_create() is not None:
-            await self._tell_proof(resource, attempt)
         reservation = await _reserve(session)
         try:
+            if resource.pending_create() is not None:
+                await self._tell_proof(resource, attempt)
             intent, content, won_at = self._sign(session, resource, attempt)
             answer = await self._swap(resource, intent)
         except BaseException:
@@ -222,13 +222,7 @@ class Intents:
 async def _reserve(session: AccountSession) -> Reservation:
     """A rate-limit token (C0), or RateLimited soon: a throttled account must not hold a worker."""
     try:
-        async with asyncio.timeout(RESERVE_SECONDS):
+        async with asyncio.timeout(RESERVE_SECONDS + session.client.limiter.interval):
             return await session.client.limiter.reserve()
     except TimeoutError:
         raise RateLimited(status=429, detail="no request of this account may start now") from None
-
-
-def _session(work: Pass) -> AccountSession:
-    if work.session is None:
-        raise OperatorError("planning claimed an intent without an open account")
-    return work.session

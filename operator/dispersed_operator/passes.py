@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dispersed_operator.accounts import AccountSession
+from dispersed_operator.errors import OperatorError
 from dispersed_operator.model import naming
 from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
@@ -42,6 +43,12 @@ class Pass:
     runs: tuple[RemoteRun, ...] | None = None
     run: RemoteRun | None = None
     secret: SecretState = SecretState.UNCHECKED
+
+    def require_session(self) -> AccountSession:
+        """The account's session, without which planning asks for no remote call."""
+        if self.session is None:
+            raise OperatorError("planning asked for a remote call without an open account")
+        return self.session
 
     def forget_reads(self) -> None:
         """After a write that changes the remote side, nothing read before it counts."""
@@ -79,9 +86,13 @@ def _settled(memory: Memory, resource: JobResource) -> Memory:
     """The journal is closed once the record carries a uuid for its token. Another uuid than ours means that another
     process adopted another job of the same token: ours is then a duplicate."""
     own, record = memory.own, resource.record
-    if own is None or own.state is not SendState.ACCEPTED or own.intent is None or record is None or not record.uuid:
+    if resource.job_uuid in memory.extras:
+        memory = replace(memory, extras=tuple(uuid for uuid in memory.extras if uuid != resource.job_uuid))
+    if own is None or own.intent is None or record is None or not record.uuid:
         return memory
-    if record.token != own.intent.token:
+    if own.state not in {SendState.ACCEPTED, SendState.UNKNOWN} or record.attempt < own.intent.attempt:
+        return memory
+    if own.state is SendState.UNKNOWN and record.token != own.intent.token:
         return memory
     lost = (own.uuid,) if own.uuid and own.uuid != record.uuid and own.uuid not in memory.extras else ()
     return replace(memory, own=None, extras=(*memory.extras, *lost))

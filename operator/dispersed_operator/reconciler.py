@@ -105,6 +105,7 @@ class JobReconciler:
                 self._memories[key] = _Remembered(work.resource.uid, work.resource.account_name, work.memory)
             else:
                 self._memories.pop(key, None)
+                self._effects.forget(key)
 
     def _bury(self, key: ResourceKey, resource: JobResource | None) -> None:
         """Forget a resource that is gone or was created anew; a job that was just accepted for it must not be lost."""
@@ -113,13 +114,13 @@ class JobReconciler:
             return
         del self._memories[key]
         self._effects.forget(key)
-        own, session = before.memory.own, self._book.get(key.namespace, before.account_name)
+        own = before.memory.own
         if own is None or own.state not in {SendState.ACCEPTED, SendState.UNKNOWN}:
             return
-        if own.uuid is None or session is None:
+        if own.uuid is None:
             _log.error("%s vanished while its create was unknown; a job with token %s may live", key, _token(own))
             return
-        self._abandoned.take(session, key, resource_uid=before.uid, uuid=own.uuid)
+        self._abandoned.take(key, account=before.account_name, resource_uid=before.uid, uuid=own.uuid)
 
     def _begin(self, resource: JobResource) -> Pass:
         before = self._memories.get(resource.key)

@@ -76,6 +76,7 @@ class SessionFactory:
             tracked=functools.partial(self._tracked, key),
             on_change=self._changed,
             on_error=functools.partial(self._poll_failed, key),
+            jitter=self._settings.poll_jitter_ratio,
             on_success=functools.partial(self._polled, key),
         )
         session = AccountSession(

@@ -59,9 +59,7 @@ class Workers:
 
     def stuck_for(self) -> float:
         """Seconds for which something was due and no worker took or finished anything; 0.0 while work flows."""
-        if self._queue.oldest_age() == 0.0:
-            return 0.0
-        return self._monotonic() - self._served
+        return min(self._queue.oldest_age(), self._monotonic() - self._served)
 
     async def stop(self, grace: float) -> None:
         """Wait for the reconciles under way after the queue was closed, then cancel what is left."""
@@ -102,7 +100,8 @@ class Workers:
         except (KubernetesConflict, KubernetesInvalid) as error:
             level = logging.DEBUG if isinstance(error, KubernetesConflict) else logging.WARNING
             _log.log(level, "the object changed meanwhile, or refuses the write; starting over: %s", error)
-            self._metrics.conflict(key.kind)
+            if isinstance(error, KubernetesConflict):
+                self._metrics.conflict(key.kind)
             self._queue.retry(key, Lane.LIFECYCLE)
             return ReconcileResult.CONFLICT
         except KubernetesError as error:

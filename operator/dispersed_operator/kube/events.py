@@ -46,7 +46,8 @@ class _Recorded:
 class EventRecorder:
     """Writes core/v1 Events.
 
-    `clock` tells wall-clock seconds; `on_failure` gets the reason of each failure, for a metric.
+    `clock` tells wall-clock seconds; `on_success` hears of each new Event, `on_failure` gets the
+    reason of each failure, for a metric.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class EventRecorder:
         component: str = "dispersed-operator",
         instance: str,
         clock: Callable[[], float],
+        on_success: Callable[[], None] = lambda: None,
         on_failure: Callable[[str], None] = lambda _reason: None,
     ) -> None:
         self._client = client
         self._component = component
         self._instance = instance
         self._clock = clock
+        self._on_success = on_success
         self._on_failure = on_failure
         self._recorded: OrderedDict[_Identity, _Recorded] = OrderedDict()
 
@@ -91,6 +94,7 @@ class EventRecorder:
             event = self._event(regarding, now) | words
             created = await self._client.create(EVENTS, namespace=metadata["namespace"], body=event)
             self._remember(identity, _Recorded(created["metadata"]["name"], 1, now, now))
+            self._on_success()
         except KubernetesError as error:
             _log.warning("event %s not recorded: HTTP %s %s", reason, error.status, error.reason)
             self._on_failure(error.reason or str(error.status))

@@ -55,6 +55,7 @@ class Resync:
         self._monotonic = monotonic
         self._random = random
         self._succeeded_at: float | None = None
+        self._attempted_at = monotonic()
         self.barrier = asyncio.Event()
 
     async def list_once(self) -> Changes:
@@ -63,6 +64,7 @@ class Resync:
         Raises the `Kubernetes…` error of the first listing that failed (what was listed before it counts), and
         `StateLost` if the API server is behind what the store has seen.
         """
+        self._attempted_at = self._monotonic()
         changed: set[ResourceKey] = set()
         vanished: set[ResourceKey] = set()
         for kind in self._kinds:
@@ -95,6 +97,10 @@ class Resync:
     def age(self) -> float:
         """Seconds since the last complete listing of all kinds; infinite before the first."""
         return float("inf") if self._succeeded_at is None else self._monotonic() - self._succeeded_at
+
+    def idle_for(self) -> float:
+        """Seconds since the last attempt began. It grows only if this loop hangs, not while the server is down."""
+        return self._monotonic() - self._attempted_at
 
     async def _list(self, kind: Kind, namespace: str | None) -> Changes:
         floor = self._store.highest_version(kind)  # before the LIST: what comes meanwhile may be newer than it

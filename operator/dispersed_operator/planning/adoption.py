@@ -18,11 +18,6 @@ from dispersed_operator.planning.vocabulary import Created, Facts, RecordCreate,
 AMBIGUOUS_AGAIN_SECONDS = 60.0
 
 
-def believable(candidates: Sequence[Match], facts: Facts, pending: PendingCreate | None = None) -> list[Match]:
-    """`candidates` without a person's copies that are over: they cost nothing and say nothing about our request."""
-    return [match for match in candidates if not match.row.terminal or _from_our_signature(match, facts, pending)]
-
-
 def adopt(
     facts: Facts,
     candidates: Sequence[Match],
@@ -63,7 +58,7 @@ def adopt(
         adopted=True,
         extras=tuple(
             match.row.uuid
-            for match in (*genuine, *(match for match in others if _from_our_signature(match, facts, None)))
+            for match in (*genuine, *(other for other in others if _surely_ours(other, facts)))
             if match is not chosen and not match.row.terminal
         ),
     )
@@ -84,3 +79,8 @@ def ambiguous(message: str, phase: Phase = Phase.PENDING) -> Rest:
 def _from_our_signature(match: Match, facts: Facts, pending: PendingCreate | None) -> bool:
     signed_at = match.claimed.signed_at or (pending.signed_at if pending is not None else None) or 0
     return created_in_window(match.row, signed_at, facts.account.windows.signature_window)
+
+
+def _surely_ours(match: Match, facts: Facts) -> bool:
+    """Whether a job of an earlier attempt stems from that attempt's own request; without its time nothing shows it."""
+    return match.claimed.signed_at > 0 and _from_our_signature(match, facts, None)

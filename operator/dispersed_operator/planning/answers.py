@@ -18,7 +18,7 @@ from dispersed_operator.planning.identity import claims, identity_of
 from dispersed_operator.planning.lookup import latest_signature
 from dispersed_operator.planning.vocabulary import (
     Action,
-    CountAnswer,
+    ApplyAnswer,
     Facts,
     Missing,
     ReadJob,
@@ -38,9 +38,9 @@ def plan_answer(resource: JobResource, facts: Facts, pending: PendingCreate) -> 
     if not _due(resource, facts, pending):
         return None
     if match["word"] == "retry":
-        return CountAnswer("retry", RefuseIntent(Refusal.ABSENT, "a person said that the request was lost"))
+        return ApplyAnswer("retry", RefuseIntent(Refusal.ABSENT, "a person said that the request was lost"))
     if match["word"] == "abandon":
-        return CountAnswer("abandon", RefuseIntent(Refusal.ABANDONED, "a person abandoned this create"))
+        return ApplyAnswer("abandon", RefuseIntent(Refusal.ABANDONED, "a person abandoned this create"))
     return _adopt(resource, facts, pending, match["uuid"])
 
 
@@ -73,4 +73,4 @@ def _adopt(resource: JobResource, facts: Facts, pending: PendingCreate, uuid: st
         job=facts.job,
         adopted=True,
     )
-    return CountAnswer("adopt", record)
+    return ApplyAnswer("adopt", record)

@@ -29,7 +29,7 @@ def newest_pending(resource: JobResource, memory: Memory) -> PendingCreate | Non
     record = resource.record
     if resource.highest_attempt() > own.intent.attempt or (resource.intent is not None and not _carries(resource, own)):
         return pending
-    if pending is not None or (record is not None and record.token == own.intent.token and record.uuid):
+    if _carries(resource, own) or (record is not None and record.token == own.intent.token and record.uuid):
         return pending
     return PendingCreate(
         attempt=own.intent.attempt,
@@ -59,7 +59,7 @@ def plan_own_attempt(facts: Facts, pending: PendingCreate, *, may_send: bool) ->
             return RefuseIntent(Refusal.NOT_SENT, "not sent: the resource was deleted first")
         if facts.now - own.won_at > facts.account.windows.send_deadline:
             return RefuseIntent(Refusal.NOT_SENT, "not sent: too much time passed between intent and request")
-        return SendCreate(own.nonce)
+        return SendCreate()
     if own.state is SendState.REFUSED and own.refusal is not None:
         return RefuseIntent(own.refusal, own.message)
     if own.state is SendState.ACCEPTED and own.uuid and pending.token and pending.account is not None:

@@ -59,7 +59,7 @@ def plan_creation(resource: JobResource, facts: Facts) -> Action:
     attempts = range(1, min(known + UNSEEN_ATTEMPTS, MAX_ATTEMPT) + 1)
     recorded = resource.record.attempt if resource.record is not None and resource.record.uuid else 0
     rows = matches(facts.listing, [identity_of(resource, facts.cluster_id)], attempts)
-    lost = adoption.believable([match for match in rows if match.claimed.attempt > recorded], facts)
+    lost = [match for match in rows if match.claimed.attempt > recorded]
     if lost:
         return adoption.adopt(facts, lost)
     attempt = 1 + max([known, *(match.claimed.attempt for match in rows)])

@@ -51,7 +51,8 @@ _FORCE = re.compile(r"(?P<uid>[0-9a-z]{8}):(?P<reason>.{1,256})", re.DOTALL)
 
 def plan_deletion(resource: JobResource, facts: Facts) -> Action:
     """The next step of a deletion. A resource without any trace of us is none of our business."""
-    if not resource.has_trace or (facts.memory.released and not resource.has_finalizer):
+    known = resource.has_trace or newest_pending(resource, facts.memory) is not None
+    if not known or (facts.memory.released and not resource.has_finalizer):
         return Rest(None)
     if _forced_away(resource):
         if not resource.has_finalizer:
@@ -63,8 +64,8 @@ def plan_deletion(resource: JobResource, facts: Facts) -> Action:
         return _settle(resource, facts, pending)
     if resource.job_uuid is None:
         return _let_go(resource, facts, _why_nothing(resource))
-    if facts.memory.extras:
-        return _end_duplicate(resource, facts)
+    if facts.memory.extras and facts.account.reachable and facts.now >= facts.memory.last_extra + CANCEL_DELAYS[0]:
+        return CancelJob(facts.memory.extras[0], CANCEL_REASON, extra=True)  # nothing on the object names a duplicate
     return _end_job(resource, facts, resource.job_uuid)
 
 
@@ -135,17 +136,6 @@ def _why_nothing(resource: JobResource) -> str:
     return "nothing was created remotely"
 
 
-def _end_duplicate(resource: JobResource, facts: Facts) -> Action:
-    """The jobs that lost the choice among several go first: nothing on the object names them."""
-    if not facts.account.reachable:
-        return _unreachable(facts)
-    uuid = facts.memory.extras[0]
-    if facts.now < facts.memory.last_cancel + CANCEL_DELAYS[0]:
-        message = f"waiting for remote job {uuid}, a duplicate, to end"
-        return Rest(_stopping(resource, facts, message), CANCEL_DELAYS[0])
-    return CancelJob(uuid, CANCEL_REASON, extra=True)
-
-
 def _end_job(resource: JobResource, facts: Facts, uuid: str) -> Action:
     """D3 to D5: read, cancel, read again, until the job and all its runs are terminal."""
     if not facts.account.reachable:
@@ -186,7 +176,10 @@ def _next_cancel(facts: Facts) -> float:
 
 
 def _let_go(resource: JobResource, facts: Facts, message: str) -> Action:
-    """D6: tidy up, then remove the finalizer. Nothing is left to cancel when this is reached."""
+    """D6: tidy up, then remove the finalizer. Nothing but duplicates can be left to cancel when this is reached."""
+    if facts.memory.extras:
+        waiting = f"waiting for remote job {facts.memory.extras[0]}, a duplicate, to end"
+        return Rest(_stopping(resource, facts, waiting), CANCEL_DELAYS[0])
     ref = resource.status.get("connectionSecretRef") or {}
     if ref.get("name") and facts.secret is not SecretState.REMOVED:
         return DeleteSecret(str(ref["name"]))
@@ -204,7 +197,12 @@ def _stopping(resource: JobResource, facts: Facts, message: str) -> Situation:
         created=Created.YES if resource.job_uuid else Created.NO,
         job=facts.job if isinstance(facts.job, RemoteJob) else None,
         runs=facts.runs,
+        secret_name=_secret_name(resource) if facts.secret is not SecretState.REMOVED else None,
     )
+
+
+def _secret_name(resource: JobResource) -> str | None:
+    return (resource.status.get("connectionSecretRef") or {}).get("name")
 
 
 def _unreachable(facts: Facts) -> Rest:

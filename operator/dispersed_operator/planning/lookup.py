@@ -62,7 +62,7 @@ def plan_lookup(resource: JobResource, facts: Facts, question: Question) -> Acti
         return _unknown(question, problem, account_problem=problem)
     if facts.listing is not None and facts.listing.listing.begun > facts.memory.last_post:
         rows = _rows(resource, facts, question)
-        found = adoption.believable([row for row in rows if _can_be(row, question.pending)], facts, question.pending)
+        found = [row for row in rows if _can_be(row, question.pending)]
         if found:
             others = [row for row in rows if row not in found]
             return adoption.adopt(facts, found, question.pending, others=others, phase=question.phase)

@@ -70,7 +70,7 @@ def plan_tracking(resource: JobResource, facts: Facts) -> Action:
     """The next step for a resource whose remote uuid is recorded."""
     uuid = resource.job_uuid
     assert uuid is not None
-    if facts.memory.extras and facts.account.reachable and facts.now >= facts.memory.last_cancel + EXTRA_AGAIN_SECONDS:
+    if facts.memory.extras and facts.account.reachable and facts.now >= facts.memory.last_extra + EXTRA_AGAIN_SECONDS:
         return CancelJob(facts.memory.extras[0], DUPLICATE_REASON, extra=True)
     if _is_over(resource) and facts.job is None:
         return Rest(Kept(), EXTRA_AGAIN_SECONDS if facts.memory.extras else None)
@@ -104,10 +104,14 @@ def _recorded_by_us(resource: JobResource, facts: Facts) -> bool:
 
 
 def _lost_a_run(resource: JobResource, runs: Sequence[RemoteRun]) -> bool:
-    """Whether the run that the status shows as alive is missing from a poll: it ended, or a page shifted."""
+    """Whether the run that the status shows as alive is missing from a poll, or runs that ended earlier are: a
+    page shifted, or this process has only polled yet."""
     current = resource.status.get("currentRun") or {}
     alive = bool(current.get("uuid")) and not is_terminal(str(current.get("status") or ""))
-    return alive and all(run.uuid != current["uuid"] for run in runs)
+    if alive and all(run.uuid != current["uuid"] for run in runs):
+        return True
+    shown = resource.status.get("runCount")
+    return isinstance(shown, int) and shown > len(runs)
 
 
 def _without_account(facts: Facts) -> Rest:

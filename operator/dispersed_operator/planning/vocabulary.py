@@ -116,11 +116,11 @@ class Memory:
     cancelled_by_us: bool = False
     first_missing: int | None = None
     extras: tuple[str, ...] = ()
-    extra_missing: float | None = None
+    extra_missing: tuple[tuple[str, float], ...] = ()
+    last_extra: float = float("-inf")
     reads: int = 0
     log_reads: int = 0
     released: bool = False
-    reconcile_request: str = ""
 
 
 class SecretState(StrEnum):
@@ -260,8 +260,6 @@ class RestoreFinalizer:
 class SendCreate:
     """C3 and C4: re-check the holds, then POST once."""
 
-    nonce: str
-
 
 @dataclass(frozen=True, slots=True)
 class RefuseIntent:
@@ -338,7 +336,7 @@ class DropFinalizer:
 
 
 @dataclass(frozen=True, slots=True)
-class CountAnswer:
+class ApplyAnswer:
     """A person's resolve-create was acted on: Event and metric, then go on with `then`."""
 
     answer: str
@@ -362,5 +360,5 @@ Action = (
     | ApplySecret
     | DeleteSecret
     | DropFinalizer
-    | CountAnswer
+    | ApplyAnswer
 )

@@ -80,6 +80,11 @@ class Limiter:
         return self._allowed
 
     @property
+    def interval(self) -> float:
+        """Seconds in which the bucket gains one token; 0 without a bucket."""
+        return self._interval or 0.0
+
+    @property
     def in_flight(self) -> int:
         """Slots that are held at the moment."""
         return self._in_flight

@@ -17,15 +17,14 @@ from dispersed_operator.remote.client import DispersedClient
 from dispersed_operator.remote.listing import live_jobs, live_runs
 from dispersed_operator.remote.view import RemoteView
 
-_JITTER = 0.2
 _LONGEST_BACKOFF = 300.0
 
 
 class AccountPoller:
     """Keeps a `RemoteView` fresh and names the jobs that deserve a reconcile.
 
-    `interval` tells the seconds between polls, asked each time and jittered by a fifth; `shortest_gap` is the least
-    time between the beginnings of two polls, however often `wake` is called. `tracked` is asked at each poll.
+    `interval` tells the seconds between polls, asked each time and varied by the share `jitter`; `shortest_gap` is the
+    least time between the beginnings of two polls, however often `wake` is called. `tracked` is asked at each poll.
     `on_change` gets the uuids that changed and those that vanished from the live listing; it is not called with none.
     `on_success` gets the seconds that a poll took.
     """
@@ -44,6 +43,7 @@ class AccountPoller:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         shortest_gap: float = 2.0,
+        jitter: float = 0.1,
     ) -> None:
         self._client = client
         self._view = view
@@ -56,13 +56,19 @@ class AccountPoller:
         self._monotonic = monotonic
         self._sleep = sleep
         self._shortest_gap = shortest_gap
+        self._jitter = jitter
         self._woken = asyncio.Event()
         self._failures = 0
         self._vanished: frozenset[str] = frozenset()
 
     def wake(self) -> None:
-        """Poll soon: a job was created, cancelled or is starting."""
+        """Poll soon: a job was created."""
         self._woken.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to poll for."""
+        return not self._tracked()
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -122,4 +128,4 @@ class AccountPoller:
             await self._sleep(gap)
 
     def _jittered(self, seconds: float) -> float:
-        return seconds * (1 + _JITTER * (2 * self._random() - 1))
+        return seconds * (1 + self._jitter * (2 * self._random() - 1))

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from dispersed_operator.model.remote import RemoteJob, RemoteRun
+from dispersed_operator.model.remote import LIVE_STATUSES, RemoteJob, RemoteRun
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -60,6 +60,7 @@ class RemoteView:
                 changed.add(job.uuid)
         if self._polled is None or seen >= self._polled:
             self._live, self._polled = frozenset(live), seen
+            self._snapshots = {u: held for u, held in self._snapshots.items() if u in wanted or held.seen >= seen}
         return frozenset(changed)
 
     def _all_runs(self, uuid: str, live: Mapping[str, Sequence[RemoteRun]]) -> tuple[RemoteRun, ...]:
@@ -67,7 +68,7 @@ class RemoteView:
         runs = list(live.get(uuid, ()))
         known = self._snapshots.get(uuid)
         seen = {run.uuid for run in runs}
-        runs += [run for run in (known.runs if known is not None else ()) if run.terminal and run.uuid not in seen]
+        runs += [run for run in (known.runs if known is not None else ()) if _unlisted(run) and run.uuid not in seen]
         return tuple(sorted(runs, key=lambda run: run.created_at or run.started_at or _LONG_AGO, reverse=True))
 
     def record(self, job: RemoteJob, runs: tuple[RemoteRun, ...], *, seen: float) -> bool:
@@ -91,13 +92,14 @@ class RemoteView:
             return frozenset()
         return frozenset(uuid for uuid in tracked if uuid not in self._live and self._may_live(uuid, self._polled))
 
-    def forget(self, uuid: str) -> None:
-        """Drop what is known of a job that is no longer tracked."""
-        self._snapshots.pop(uuid, None)
-
     def _may_live(self, uuid: str, polled: float) -> bool:
         known = self._snapshots.get(uuid)
         return known is None or (not known.job.terminal and known.seen <= polled)
+
+
+def _unlisted(run: RemoteRun) -> bool:
+    """Whether polls, which ask for the statuses known to be live, cannot show this run."""
+    return run.terminal or run.status not in LIVE_STATUSES
 
 
 def _meaning(job: RemoteJob, runs: tuple[RemoteRun, ...]) -> tuple[RemoteJob, frozenset[RemoteRun]]:

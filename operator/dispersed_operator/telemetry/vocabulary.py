@@ -37,8 +37,6 @@ class LookupResult(StrEnum):
     SEVERAL = "several"
     NOT_YET_CONCLUSIVE = "not_yet_conclusive"
     ABSENT = "absent"
-    INCOMPLETE = "incomplete"
-    AMBIGUOUS = "ambiguous"
 
 
 class CancelResult(StrEnum):

@@ -12,7 +12,7 @@ from dispersed_operator.model.reasons import Reason
 from dispersed_operator.planning.job import plan_job
 from dispersed_operator.planning.vocabulary import (
     Action,
-    CountAnswer,
+    ApplyAnswer,
     Facts,
     Missing,
     ReadJob,
@@ -58,7 +58,7 @@ def _ambiguous(action: Action) -> bool:
 @pytest.mark.parametrize(("word", "refusal"), [("retry", Refusal.ABSENT), ("abandon", Refusal.ABANDONED)])
 def test_retry_and_abandon_settle_the_create_and_are_counted(word: str, refusal: Refusal) -> None:
     action = plan_job(_answered(f"{TOKEN}:{word}").resource, DUE)
-    assert isinstance(action, CountAnswer)
+    assert isinstance(action, ApplyAnswer)
     assert action.answer == word
     assert isinstance(action.then, RefuseIntent)
     assert action.then.refusal is refusal
@@ -93,7 +93,7 @@ def test_an_answer_left_in_git_does_not_answer_the_next_attempt() -> None:
 @pytest.mark.parametrize("given", [facts(at=SIGNED + 420), facts(account=closed_account())])
 def test_an_answer_waits_until_the_request_can_no_longer_be_carried_out(word: str, given: Facts) -> None:
     action = plan_job(_answered(f"{TOKEN}:{word}").resource, given)
-    assert not isinstance(action, CountAnswer | ReadJob)
+    assert not isinstance(action, ApplyAnswer | ReadJob)
 
 
 def test_an_answer_to_a_create_whose_time_was_lost_waits_from_the_first_sight_of_the_loss() -> None:
@@ -102,12 +102,12 @@ def test_an_answer_to_a_create_whose_time_was_lost_waits_from_the_first_sight_of
     early = facts(at=SIGNED + 5000, memory=memory(first_seen=SIGNED + 4900))
     assert isinstance(plan_job(resource, early), ReadListing)
     late = facts(at=SIGNED + 5400, memory=memory(first_seen=SIGNED + 4900))
-    assert isinstance(plan_job(resource, late), CountAnswer)
+    assert isinstance(plan_job(resource, late), ApplyAnswer)
 
 
 def test_an_answer_to_a_settled_create_is_ignored() -> None:
     settled = _answered(f"{TOKEN}:abandon", a_job().intent(refused(Refusal.VALIDATION)))
-    assert not isinstance(plan_job(settled.resource, DUE), CountAnswer)
+    assert not isinstance(plan_job(settled.resource, DUE), ApplyAnswer)
 
 
 # --- adopt ---
@@ -119,7 +119,7 @@ def test_the_job_that_is_to_be_adopted_is_read_first() -> None:
 
 def test_a_job_whose_title_verifies_is_adopted() -> None:
     action = plan_job(_answered(f"{TOKEN}:adopt={JOB}").resource, facts(at=SIGNED + 421, job=a_row(), runs=()))
-    assert isinstance(action, CountAnswer)
+    assert isinstance(action, ApplyAnswer)
     assert isinstance(action.then, RecordCreate)
     assert (action.then.uuid, action.then.token, action.then.adopted) == (JOB, TOKEN, True)
 

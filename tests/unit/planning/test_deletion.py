@@ -169,7 +169,7 @@ def test_an_abandoned_create_goes_without_a_claim_that_nothing_was_created() -> 
 def test_duplicates_are_cancelled_before_the_recorded_job_as_nothing_on_the_object_names_them() -> None:
     given = facts(**reads(ENDED, [ENDED_RUN]), memory=memory(extras=(OTHER_JOB,)))
     assert plan_job(GOING.resource, given) == CancelJob(OTHER_JOB, "DispersedJob deleted", extra=True)
-    just_now = replace(given, memory=memory(extras=(OTHER_JOB,), last_cancel=MONOTONIC - 1))
+    just_now = replace(given, memory=memory(extras=(OTHER_JOB,), last_extra=MONOTONIC - 1))
     assert isinstance(plan_job(GOING.resource, just_now), Rest)
     unreachable = replace(given, account=closed_account())
     assert isinstance(plan_job(GOING.resource, unreachable), Rest)

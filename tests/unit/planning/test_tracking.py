@@ -246,7 +246,7 @@ def test_a_duplicate_is_cancelled_once_the_choice_is_recorded() -> None:
     action = plan_job(BATCH.resource, given)
     assert isinstance(action, CancelJob)
     assert (action.uuid, action.extra) == (OTHER_JOB, True)
-    later = replace(given, memory=memory(extras=(OTHER_JOB,), last_cancel=MONOTONIC - 1))
+    later = replace(given, memory=memory(extras=(OTHER_JOB,), last_extra=MONOTONIC - 1))
     rest = plan_job(BATCH.resource, later)
     assert isinstance(rest, Rest)
     assert rest.after is not None

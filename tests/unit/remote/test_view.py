@@ -73,9 +73,8 @@ def test_before_the_first_poll_nothing_has_vanished() -> None:
     assert RemoteView().vanished({"j-1"}) == frozenset()
 
 
-def test_a_forgotten_job_is_new_again() -> None:
+def test_a_job_that_is_not_tracked_any_more_is_forgotten_and_new_if_it_comes_back() -> None:
     view = polled()
-    view.forget("j-1")
-    view.forget("j-1")
+    view.update_jobs([], [], tracked=set(), seen=1.5)
     assert view.get("j-1") is None
     assert view.update_jobs([JOB], [RUN], tracked={"j-1"}, seen=2.0) == {"j-1"}
