@@ -1,7 +1,8 @@
 """The accounts that this process has opened: client, clock, listings, view and poller of each.
 
 A job asks here what may be done with its account at this moment; the answer is computed each time and never stored.
-Sessions are opened, changed and closed by `account_reconciler` alone.
+Sessions are opened and closed by `account_reconciler` alone; what is learnt of an account on the way (its identity, a
+refused key, a failed poll) is noted here by whoever learns it.
 """
 
 from __future__ import annotations

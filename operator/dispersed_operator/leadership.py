@@ -1,4 +1,4 @@
-"""Who may act: the gate in front of queue, poller and resync.
+"""Who may act, and since when (C0): the seam where an election goes.
 
 There is one replica with the strategy `Recreate`, so this process always leads. Leadership is for liveness only; safety
 rests on the compare-and-swap of the intent and must hold when two processes believe that they lead.

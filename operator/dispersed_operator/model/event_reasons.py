@@ -1,4 +1,4 @@
-"""The reasons of Kubernetes Events: what was done, in the past tense. Conditions say what is; Events say what
+"""The reasons of Kubernetes Events: what was done. Conditions say what is; Events say what
 happened.
 """
 

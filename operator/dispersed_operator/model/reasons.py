@@ -191,7 +191,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The service reports a failure without a cause that is known here.",
         "Read status.logTail and the service's console, then create it again.",
     ),
-    Reason.BACKOFF_LIMIT_EXCEEDED: _outcome(
+    Reason.BACKOFF_LIMIT_EXCEEDED: _user(
         "Every attempt that this resource may make was refused.",
         "Mend what the refusals name, then delete and re-create the resource.",
     ),

@@ -24,14 +24,11 @@ class Ending:
     text: str
 
 
-def judge_ending(
-    job: RemoteJob, runs: Sequence[RemoteRun], spec: DispersedJobSpec | None, *, cancelled_by_us: bool
-) -> Ending:
+def judge_ending(job: RemoteJob, runs: Sequence[RemoteRun], spec: DispersedJobSpec | None) -> Ending:
     """The ending of a job whose status is terminal; `runs` newest first."""
     last = runs[0] if runs else None
     if job.status == "CANCELLED":
-        who = "the operator" if cancelled_by_us else "somebody outside Kubernetes"
-        return Ending(False, Reason.CANCELLED_EXTERNALLY, f"remote job {job.uuid} was cancelled by {who}")
+        return Ending(False, Reason.CANCELLED_EXTERNALLY, f"remote job {job.uuid} was cancelled outside Kubernetes")
     if job.status == "COMPLETED":
         if _ran_to_deadline(last, spec):
             return _run_deadline(spec)

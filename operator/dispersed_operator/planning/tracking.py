@@ -177,7 +177,7 @@ def _ended(resource: JobResource, facts: Facts, job: RemoteJob, runs: tuple[Remo
     secret_name = (resource.status.get("connectionSecretRef") or {}).get("name")
     if secret_name and facts.secret is not SecretState.REMOVED:
         return DeleteSecret(str(secret_name))
-    ending = judge_ending(job, runs, resource.spec, cancelled_by_us=facts.memory.cancelled_by_us)
+    ending = judge_ending(job, runs, resource.spec)
     if not ending.succeeded and runs and facts.run is None and facts.memory.log_reads < LOG_READS:
         return ReadRun(runs[0].uuid)
     persistent = resource.spec is not None and resource.spec.task is Task.PERSISTENT

@@ -99,9 +99,13 @@ class Sighting:
 class Memory:
     """What the reconciler remembers of one resource between passes. Losing it costs time, never safety.
 
-    `first_seen`: server time of the first sight of a pending create without a time. `lookups`: how many were done for
-    the pending nonce or token `lookup_for`. `next_lookup`, `last_cancel`: monotonic. `first_missing`: server date of
-    the first 404 of the recorded job. `extras`: duplicates to cancel.
+    Create: `own` is the journal of an intent that this process won; `last_post` when its POST ended (monotonic).
+    Lookup, of the pending create named by `lookup_for`: `lookups` done, `next_lookup` (monotonic), `sightings`, and
+    `first_seen`, the server time of the first sight of a create whose time is lost. Cancel: `cancels` sent, the
+    `last_cancel` (monotonic), `cancelled_by_us`. `first_missing`: server date of the first 404 of the recorded job.
+    Duplicates: `extras` to cancel, the `last_extra` turn, since when one answers 404 (`extra_missing`; monotonic).
+    `reads` and `log_reads`: single reads of the run for endpoints and for logs. `released`: our finalizer is off,
+    nothing is left to do.
     """
 
     own: OwnAttempt | None = None

@@ -15,7 +15,9 @@ from dispersed_simulator.switches import Switches
 from tests.support.simulator import PUBLIC_KEY, SignedCaller
 from tests.unit.simulator.harness import World, code
 
-VECTORS: list[dict[str, str]] = json.loads((Path(__file__).parent / "signing-vectors.json").read_text("utf-8"))
+VECTORS: list[dict[str, str]] = json.loads(
+    (Path(__file__).parents[2] / "support" / "signing-vectors.json").read_text("utf-8")
+)
 PLAIN = [vector for vector in VECTORS if not vector["name"].startswith("B")]
 UNSETTLED = {vector["name"]: vector for vector in VECTORS if vector["name"].startswith("B")}
 
