@@ -1,4 +1,4 @@
-"""The effects: what each planned action does to the two APIs. Every method is one step; what to do is decided in planning.
+"""The effects: what each planned action does to the two APIs. One method, one step; planning decides what to do.
 
 Intents are in `intents.py` and the POST in `creates.py`, because they have rules of their own.
 """
