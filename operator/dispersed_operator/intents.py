@@ -172,7 +172,9 @@ class Intents:
         patch = {"metadata": {"resourceVersion": resource.resource_version, "annotations": annotations}}
         answer = await self._patch(resource.key, patch)
         work.resource = parse_job(answer)
-        work.memory = replace(work.memory, own=None)
+        # Duplicates belong to a choice that was recorded; without one there is nothing that they duplicate.
+        extras = work.memory.extras if resource.job_uuid else ()
+        work.memory = replace(work.memory, own=None, extras=extras)
         if own is not None and own.state is SendState.REFUSED and action.refusal is not Refusal.NOT_SENT:
             text = f"the service refused the job: {action.message}"
             await self._statuses.tell(work.resource, EventReason.CREATE_REFUSED, text, warning=True)

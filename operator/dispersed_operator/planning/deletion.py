@@ -177,7 +177,7 @@ def _next_cancel(facts: Facts) -> float:
 
 def _let_go(resource: JobResource, facts: Facts, message: str) -> Action:
     """D6: tidy up, then remove the finalizer. Nothing but duplicates can be left to cancel when this is reached."""
-    if facts.memory.extras:
+    if facts.memory.extras and resource.job_uuid:
         waiting = f"waiting for remote job {facts.memory.extras[0]}, a duplicate, to end"
         return Rest(_stopping(resource, facts, waiting), CANCEL_DELAYS[0])
     ref = resource.status.get("connectionSecretRef") or {}

@@ -381,3 +381,10 @@ def test_an_earlier_attempt_that_is_over_needs_no_end() -> None:
         memory=memory(sightings=(sighting(date - 30),)),
     )
     assert isinstance(plan_job(a_job().intent(an_intent(attempt=2)).deleting().resource, given), RefuseIntent)
+
+
+@pytest.mark.parametrize("refusal", [Refusal.ABANDONED, Refusal.ABSENT])
+def test_duplicates_of_a_choice_that_was_never_recorded_hold_nothing_back(refusal: Refusal) -> None:
+    """The write of the choice failed, and the create was settled another way: nothing is left that they duplicate."""
+    going = a_job().intent(refused(refusal)).deleting().resource
+    assert isinstance(plan_job(going, facts(memory=memory(extras=(OTHER_JOB,)))), DropFinalizer)
