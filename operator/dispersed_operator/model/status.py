@@ -108,7 +108,8 @@ class CreateRecord(ResourceModel):
     """When the request was signed, by the clock of the service."""
 
     not_after: str | None = None
-    """From when on no copy of the request can be accepted any more, by the clock of the service."""
+    """Five minutes after `signedAt`: from then on the service refuses copies of the request, by its own clock. Where the
+    account's `status.probes.expirySeconds` is larger, that time holds instead, and proofs wait for it."""
 
     account: AccountStamp | None = None
     """The account under which the request was signed."""
