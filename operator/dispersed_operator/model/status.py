@@ -108,8 +108,8 @@ class CreateRecord(ResourceModel):
     """When the request was signed, by the clock of the service."""
 
     not_after: str | None = None
-    """Five minutes after `signedAt`: from then on the service refuses copies of the request, by its own clock. Where the
-    account's `status.probes.expirySeconds` is larger, that time holds instead, and proofs wait for it."""
+    """Five minutes after `signedAt`: from then on the service refuses copies of the request, by its own clock. Where
+    the account's `status.probes.expirySeconds` is larger, that time holds instead, and proofs wait for it."""
 
     account: AccountStamp | None = None
     """The account under which the request was signed."""
