@@ -281,7 +281,7 @@ class App:
         )
 
     async def _identify(self, kube: KubeClient) -> None:
-        """The cluster id: a setting, else the uid of kube-system. Without the right to read it this waits and says so."""
+        """The cluster id: a setting, else the uid of kube-system; without the right to read it this waits."""
         if self._settings.cluster_id is not None:
             self._cluster_id = self._settings.cluster_id
             return
