@@ -266,7 +266,7 @@ class App:
         )
         ready = (
             must_hold("barrier", self._resync.barrier.is_set, "the first listing is not complete"),
-            must_hold("watch", lambda: self._edge.ready, "the watch has not started"),
+            must_hold("watch", lambda: self._edge.ready, "not every kind is watched"),
             must_hold("workers", lambda: self._workers.alive, "the workers are not running"),
             must_hold("leading", lambda: self._leader.leading, "another process leads"),
         )

@@ -11,7 +11,10 @@ Invariants:
 
 * kopf writes nothing: no handler that could need a finalizer, no handler result, no progress, no diff base, no events;
 * whatever is written into kopf's annotations of an object, its events arrive;
-* when kopf ends by itself, `failed` says so, and the process must end: nobody is watching any more.
+* when kopf ends by itself, `failed` says so, and the process must end: nobody is watching any more;
+* a kind that kopf overlooked is noticed, and kopf started anew. It looks for kinds once at its start and at each event
+  of a CRD, and believes what it finds; but an API server lists a new kind among its groups some time after the CRD's
+  last event, and one of several servers may lag behind the others. What was overlooked then would never be watched.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import Any
 
 import aiohttp
 import kopf
+from kopf._cogs.structs.references import Insights  # what kopf watches; it has no public name
 
 from dispersed_operator.errors import KubernetesServerError, OperatorError, StateLost
 from dispersed_operator.kube.credentials import Credentials, watch_session
@@ -38,6 +42,9 @@ STOP_DEADLINE = 10.0
 _CLOSING_SECONDS = 0.1
 _LOGIN_CALM = 60.0  # seconds after which a login is no longer one in a row of failures
 _LOGIN_LONGEST_DELAY = 30.0
+_PULSE = 0.2  # seconds between two looks at what kopf watches
+_FIRST_PATIENCE = 5.0  # seconds that kopf may leave a kind unwatched before it is started anew; doubled each time
+_LONGEST_PATIENCE = 300.0
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +71,7 @@ class Edge:
         self._namespaces = None if namespaces is None else tuple(namespaces)
         self._random = random
         self._stop_flag = threading.Event()
-        self._ready_flag = threading.Event()
+        self._unwatched: frozenset[Kind] | None = None
         self._sessions: list[aiohttp.ClientSession] = []
         self._logins = _LoginPace()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -83,9 +90,14 @@ class Edge:
         self._thread.start()
 
     @property
+    def unwatched(self) -> frozenset[Kind] | None:
+        """The kinds that kopf knows no way to watch, as when their CRD is missing; None before it has looked."""
+        return self._unwatched
+
+    @property
     def ready(self) -> bool:
-        """Whether kopf has started; that its first listing is complete is only known from `Resync.barrier`."""
-        return self._ready_flag.is_set() and not self._stop_flag.is_set()
+        """Whether every kind is watched; that the first listing is complete is only known from `Resync.barrier`."""
+        return self._unwatched == frozenset() and not self._stop_flag.is_set()
 
     async def stop(self) -> None:
         """Stop watching; no event arrives afterwards. Harmless when it has ended already or was never started."""
@@ -132,23 +144,59 @@ class Edge:
         self._in_our_loop(self._end, cause)
 
     async def _watch(self) -> None:
+        patience = _FIRST_PATIENCE
         try:
-            await kopf.operator(
-                registry=self._registry(),
-                settings=_settings(self._random, scanning=self._namespaces is None),
-                clusterwide=self._namespaces is None,
-                namespaces=self._namespaces or (),
-                stop_flag=self._stop_flag,
-                ready_flag=self._ready_flag,
-            )
+            while not self._stop_flag.is_set():
+                await self._watch_until_deaf(patience)
+                patience = min(_LONGEST_PATIENCE, 2.0 * patience)
         finally:
-            # kopf waits for the flag in an executor thread, and asyncio.run waits for that thread: without this a
-            # kopf that dies would hang instead of ending.
             self._stop_flag.set()
             for session in self._sessions:
                 await session.close()
             # Closed TLS connections need some turns of the loop until their sockets are closed, too.
             await asyncio.sleep(_CLOSING_SECONDS)
+
+    async def _watch_until_deaf(self, patience: float) -> None:
+        """Run kopf until it is to stop, or until it has left a kind unwatched for `patience` seconds."""
+        insights, end = Insights(), asyncio.Event()
+        watch = asyncio.create_task(self._end_when_deaf(insights, patience, end))
+        try:
+            await kopf.operator(
+                registry=self._registry(),
+                settings=_settings(self._random, scanning=self._namespaces is None),
+                insights=insights,
+                clusterwide=self._namespaces is None,
+                namespaces=self._namespaces or (),
+                stop_flag=end,
+            )
+        finally:
+            watch.cancel()
+        if not end.is_set():
+            raise KubernetesServerError("kopf returned unasked")
+
+    async def _end_when_deaf(self, insights: Insights, patience: float, end: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        all_heard_at = loop.time()
+        while not self._stop_flag.is_set():
+            await asyncio.sleep(_PULSE)
+            if not insights.ready_resources.is_set():
+                all_heard_at = loop.time()  # kopf has not looked yet: it waits for the API server
+                continue
+            self._unwatched = self._kinds_missing_from(insights)
+            if not self._unwatched:
+                all_heard_at = loop.time()
+            elif loop.time() - all_heard_at > patience:
+                _log.warning("not watched, starting the watch anew: %s", ", ".join(sorted(self._unwatched)))
+                break
+        end.set()
+
+    def _kinds_missing_from(self, insights: Insights) -> frozenset[Kind]:
+        watched = {(known.group, known.version, known.plural) for known in insights.watched_resources}
+        return frozenset(
+            kind
+            for kind in self._kinds
+            if (RESOURCES[kind].group, RESOURCES[kind].version, RESOURCES[kind].plural) not in watched
+        )
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()

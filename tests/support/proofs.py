@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from dispersed_devenv.controlplane import KubectlError
 from tests.support.world import World, wait_for
 
 
@@ -15,7 +16,11 @@ def look(world: World, name: str) -> None:
         body = world.get(name)
         return body is None or (body.get("status") or {}).get("lastHandledReconcileAt") == stamp
 
-    world.annotate(name, reconcile_requested_at=stamp)
+    try:
+        world.annotate(name, reconcile_requested_at=stamp)
+    except KubectlError as error:
+        if "(NotFound)" not in error.stderr:
+            raise
     wait_for(handled, what=f"{name} was looked at")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 import threading
 from pathlib import Path
@@ -177,8 +178,13 @@ async def test_in_one_namespace_it_needs_rights_in_that_namespace_only_and_sees_
 
 
 async def test_a_token_that_is_refused_is_read_again_until_it_is_accepted(
-    control_plane: ControlPlane, client: KubeClient, namespace: str, tmp_path: Path
+    control_plane: ControlPlane,
+    client: KubeClient,
+    namespace: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO)
     token = tmp_path / "token"
     token.write_text("not-a-token\n")
     good = control_plane.write_kubeconfig(tmp_path / "good")
@@ -188,8 +194,9 @@ async def test_a_token_that_is_refused_is_read_again_until_it_is_accepted(
     line = next(line for line in text.splitlines() if control_plane.admin_token in line)
     rotating.write_text(text.replace(line, f'{line.split("token")[0]}tokenFile: "{token}"'))
     async with watching(rotating, namespace) as watcher:
-        await until(lambda: watcher.edge.ready)
+        await until(lambda: "Re-authentication has been initiated" in caplog.text)
         await create_job(client, namespace)
+        assert not watcher.edge.ready
         assert not watcher.saw("train")
         token.write_text(f"{control_plane.admin_token}\n")
         await until(lambda: watcher.saw("train"))

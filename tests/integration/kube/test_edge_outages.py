@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from dispersed_devenv.controlplane import ControlPlane
 from dispersed_operator.kube.client import DISPERSED_JOBS
+from dispersed_operator.model.keys import Kind
 from tests.integration.kube.harness import client_for, create_job, new_namespace, until, watching
+from tests.integration.kube.lagging import lagging_server
 from tests.support.controlplane import CRDS, temporary_control_plane
 
 CRD_NAMES = ("dispersedjobs.dispersed.dev", "dispersedaccounts.dispersed.dev")
@@ -33,11 +36,31 @@ async def test_kinds_that_are_installed_after_the_start_are_watched(own_plane: C
     own_plane.kubectl("delete", "crd", "--ignore-not-found", *CRD_NAMES)
     namespace = new_namespace(own_plane)
     async with watching(own_plane.kubeconfig, namespace) as watcher:
-        await until(lambda: watcher.edge.ready)
+        await until(lambda: watcher.edge.unwatched == frozenset(Kind))
+        assert not watcher.edge.ready
         await asyncio.to_thread(own_plane.apply, *sorted(CRDS.glob("*.yaml")))
         async with client_for(own_plane.kubeconfig) as client:
             await create_job(client, namespace)
         await until(lambda: watcher.saw("train"))
+        await until(lambda: watcher.edge.ready)
+
+
+@pytest.mark.parametrize("namespaced", [False, True], ids=["all-namespaces", "one-namespace"])
+async def test_kinds_that_a_lagging_server_did_not_list_are_watched_once_it_does(
+    plane: ControlPlane, tmp_path: Path, namespaced: bool
+) -> None:
+    namespace = new_namespace(plane)
+    async with (
+        lagging_server(plane, tmp_path) as server,
+        watching(server.kubeconfig, namespace, namespaces=[namespace] if namespaced else None) as watcher,
+        client_for(plane.kubeconfig) as client,
+    ):
+        await until(lambda: watcher.edge.unwatched == frozenset(Kind))
+        server.lagging = False  # no CRD changes after this: nothing tells kopf to look again
+        await create_job(client, namespace)
+        await until(lambda: watcher.saw("train"))
+        assert server.missed == 1
+        await until(lambda: watcher.edge.ready)
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["restart", "kill"])
