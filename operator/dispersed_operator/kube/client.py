@@ -83,10 +83,20 @@ class KubeClient:
 
     `configuration` comes from `Credentials.configuration`. `random` in [0, 1) spreads retries. Deadlines are in seconds
     and span all retries of a call. Each method raises the `Kubernetes…` errors of `errors`, nothing else.
+
+    `api` makes the library's client, whose `rest_client` carries requests: the one place where another way to the
+    server than a socket can be laid.
     """
 
-    def __init__(self, configuration: Configuration, *, random: Callable[[], float], user_agent: str = FIELD_MANAGER):
-        self._api = ApiClient(configuration)
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        random: Callable[[], float],
+        user_agent: str = FIELD_MANAGER,
+        api: Callable[[Configuration], ApiClient] = ApiClient,
+    ):
+        self._api = api(configuration)
         self._api.user_agent = user_agent
         self._random = random
 
