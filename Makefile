@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The tests mostly wait for other processes, so more of them run at once than there are cores; each has a control plane.
 TEST_PROCESSES ?= 4
+EPISODES ?= 1000
+KILLS ?= 500
 STAMP := $(VENV)/.installed
 SOURCES := operator devenv tests benchmarks
 
@@ -64,11 +66,20 @@ lint: $(STAMP) ## Style, types, import contracts, generated files
 	$(BIN)/python -W error -c 'import dispersed_operator.app, dispersed_operator.cli, dispersed_simulator.app, dispersed_devenv.cli'
 	$(BIN)/python -m dispersed_operator.model.crd --check --docs docs/resources.md crds
 
+.PHONY: chaos
+chaos: $(STAMP) ## Random episodes with faults and kills on a virtual clock; EPISODES=, goes on where it stopped
+	$(BIN)/python -m tests.simulation.chaos --episodes $(EPISODES) --resume benchmarks/results/chaos.json
+
+.PHONY: chaos-real
+chaos-real: binaries ## Kills of real processes on a real control plane; KILLS=
+	$(BIN)/python -m tests.chaos_real --kills $(KILLS) --result benchmarks/results/chaos-real.json
+
 .PHONY: generate
 generate: $(STAMP) ## Write the CRDs and the generated pages anew
 	$(BIN)/python -m dispersed_operator.model.crd --docs docs/resources.md crds
 	$(BIN)/python -m dispersed_operator.telemetry.tables docs
 	$(BIN)/python -m dispersed_devenv.simulator_page docs/simulator.md
+	$(BIN)/python -m tests.support.failure_modes docs
 
 .PHONY: lock
 lock: $(STAMP) ## Resolve the requirements anew, with hashes and without index addresses

@@ -20,7 +20,9 @@ from dispersed_operator.accounts import AccountBook
 from dispersed_operator.errors import KubernetesError, KubernetesNotFound, RemoteError, RemoteNotFound, TransportFailed
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
+from dispersed_operator.model.intent import AccountMark
 from dispersed_operator.model.keys import ResourceKey
+from dispersed_operator.planning.continuity import is_same_account
 
 REASON = "DispersedJob vanished while its job was being created"
 MISSING_SECONDS = 60.0
@@ -46,12 +48,18 @@ class AbandonedJobs:
         self._sleep = sleep
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def take(self, key: ResourceKey, *, account: str, resource_uid: str, uuid: str) -> None:
-        """Take over the job `uuid`, accepted for the resource `key` of that metadata.uid, which is no longer known."""
+    def take(
+        self, key: ResourceKey, *, account: str, resource_uid: str, uuid: str, accepted_by: AccountMark | None
+    ) -> None:
+        """Take over the job `uuid`, accepted for the resource `key` of that metadata.uid, which is no longer known.
+
+        Only the account that accepted it can say that it is gone (failure mode 28).
+        """
         if uuid in self._tasks:
             return
         _log.error("%s vanished while remote job %s was being created; the job is cancelled", key, uuid)
-        task = asyncio.create_task(self._end(key, account, resource_uid, uuid), name=f"abandoned-{uuid}")
+        ending = self._end(key, account, resource_uid, uuid, accepted_by)
+        task = asyncio.create_task(ending, name=f"abandoned-{uuid}")
         self._tasks[uuid] = task
         task.add_done_callback(lambda _: self._tasks.pop(uuid, None))
 
@@ -62,7 +70,9 @@ class AbandonedJobs:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _end(self, key: ResourceKey, account: str, resource_uid: str, uuid: str) -> None:
+    async def _end(
+        self, key: ResourceKey, account: str, resource_uid: str, uuid: str, accepted_by: AccountMark | None
+    ) -> None:
         missing: dict[str, float] = {}
         for attempt in itertools.count():
             session = self._book.get(key.namespace, account)  # each time: the key may have been rotated
@@ -78,7 +88,10 @@ class AbandonedJobs:
                     return
             except RemoteNotFound as error:
                 since = missing.setdefault(session.client.public_key if session is not None else "", self._monotonic())
-                if self._monotonic() - since >= MISSING_SECONDS:
+                facts = self._book.facts(key.namespace, account)
+                if not is_same_account(accepted_by, facts) or facts.doubt is not None:
+                    _log.error("remote job %s without a resource is unknown to the present key; not given up", uuid)
+                elif self._monotonic() - since >= MISSING_SECONDS:
                     _log.warning("remote job %s, whose resource had vanished, is not known any more: %s", uuid, error)
                     return
             except (RemoteError, KubernetesError) as error:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dispersed_operator.accounts import AccountBook, AccountSession, total_rate
 from dispersed_operator.errors import KubernetesNotFound, RemoteError, SettingsError
+from dispersed_operator.examinations import Examinations
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.merge import merge_patch
 from dispersed_operator.kube.resources import DISPERSED_ACCOUNTS, DISPERSED_JOBS, SECRETS, Resource
@@ -30,6 +31,8 @@ from dispersed_operator.planning.account import (
     project_account,
     read_credentials,
 )
+from dispersed_operator.planning.breaker import after_answer
+from dispersed_operator.planning.cluster import cluster_problem
 from dispersed_operator.planning.cost import rate_text, read_rate
 from dispersed_operator.planning.trouble import problem_of
 from dispersed_operator.planning.vocabulary import Problem
@@ -69,6 +72,7 @@ class AccountReconciler:
         wall: Callable[[], float],
         monotonic: Callable[[], float],
         on_change: Callable[[ResourceKey], None],
+        api_server_cas: Sequence[str] = (),
     ) -> None:
         self._store = store
         self._kube = kube
@@ -80,6 +84,9 @@ class AccountReconciler:
         self._monotonic = monotonic
         self._on_change = on_change
         self._opened: dict[ResourceKey, _Opened] = {}
+        self._api_server_cas = tuple(api_server_cas)
+        self._frozen: dict[ResourceKey, Problem | None] = {}
+        self._examinations = Examinations(store=store, monotonic=monotonic)
 
     async def reconcile(self, key: ResourceKey) -> float | None:
         """One pass; seconds until the next, None if the account is gone."""
@@ -89,7 +96,9 @@ class AccountReconciler:
             self._on_change(key)
             return None
         if body["metadata"].get("deletionTimestamp"):
+            self._guard(key, body)
             return await self._let_go(key, body)
+        self._guard(key, body)
         before = self._blocked(key)
         problem = await self._check(key, body)
         self._book.set_problem(key, problem)
@@ -101,7 +110,8 @@ class AccountReconciler:
         return CHECK_SECONDS if problem is None else PROBLEM_SECONDS
 
     async def fresh_holds(self, key: ResourceKey) -> Problem | None:
-        """C3: account and Secret read now, after the intent was won. The problem if one of them is going, else None."""
+        """C3: account and Secret read now, after the intent was won. The problem if one of them is going, or if account
+        or cluster came into question meanwhile; else None."""
         session = self._book.get(key.namespace, key.name)
         if session is None:
             return Problem(Reason.INVALID_REFERENCE, "the account was closed")
@@ -111,13 +121,24 @@ class AccountReconciler:
         except KubernetesNotFound:
             return Problem(Reason.INVALID_REFERENCE, "the account or its Secret is gone")
         if is_held(account["metadata"]) and is_held(secret["metadata"]):
-            return None
+            return session.hands_off
         return Problem(Reason.INVALID_REFERENCE, "the account or its Secret is being deleted")
 
     def _blocked(self, key: ResourceKey) -> Problem | None:
         return self._book.facts(key.namespace, key.name).blocker
 
     # --- readiness ---
+
+    def _guard(self, key: ResourceKey, body: Body) -> None:
+        """Before a session can be used: is this the cluster, and what does a person say of jobs that vanished?"""
+        bodies = (self._store.get(other) for other in self._store.keys(Kind.ACCOUNT) if other != key)
+        others = [other for other in bodies if other is not None]
+        self._frozen[key] = cluster_problem(key, body, self._api_server_cas, others)
+        session = self._book.get(key.namespace, key.name)
+        if session is not None:
+            self._arm(session, body)
+            answer = (body["metadata"].get("annotations") or {}).get(naming.CONFIRM_VANISHED_ANNOTATION)
+            session.judge(after_answer(session.breaker, answer))
 
     async def _check(self, key: ResourceKey, body: Body) -> Problem | None:
         """Secret, holds, session, key: the first problem, or None."""
@@ -140,6 +161,15 @@ class AccountReconciler:
             return session
         return await self._ask(session)
 
+    def _arm(self, session: AccountSession, body: Body) -> None:
+        """What the session must know before anything is done with it."""
+        session.frozen = self._frozen.get(session.key)
+        live = any(self._is_active(job) for job in self._store.jobs_of_account(session.key.namespace, session.key.name))
+        session.expected_identity = (body.get("status") or {}).get("accountUUID") if live else None
+
+    def _is_active(self, job: ResourceKey) -> bool:
+        return ((self._store.get(job) or {}).get("status") or {}).get("active") == 1
+
     async def _session(self, key: ResourceKey, body: Body, credentials: Credentials) -> AccountSession | Problem:
         settings = (body["spec"].get("requestsPerMinute"), body["spec"].get("polling"))
         text = f"{credentials.public_key}|{credentials.secret_key}|{settings}"
@@ -155,6 +185,7 @@ class AccountReconciler:
         except SettingsError as error:
             return Problem(Reason.INVALID_REFERENCE, str(error))
         session.problem = Problem(Reason.ACCOUNT_PROBING, "the account is being checked")
+        self._arm(session, body)
         self._book.open(session)
         self._opened[key] = _Opened(digest)
         return session
@@ -162,17 +193,18 @@ class AccountReconciler:
     async def _ask(self, session: AccountSession) -> Problem | None:
         """Whether the service accepts the key; the clock is read on the way."""
         try:
-            if session.probes is None:
+            if session.probes is None or not session.probes.expiry_enforced:  # a bad verdict stops much: ask again
                 session.probes = await session.client.probe()
                 session.last_answer = self._monotonic()
             elif self._monotonic() - session.last_answer > CHECK_SECONDS / 2 or session.problem is not None:
                 await session.client.page_jobs(page=1, limit=1)
                 session.last_answer = self._monotonic()
+            unfit = await self._examinations.examine(session)
         except RemoteError as error:
             _log.warning("account %s/%s: %s", session.key.namespace, session.key.name, error)
             return problem_of(error)
         session.problem = None
-        return session.blocker()
+        return session.blocker() or unfit
 
     # --- holds ---
 
@@ -268,6 +300,8 @@ class AccountReconciler:
         session = self._book.take(key)
         self._book.set_problem(key, None)
         self._opened.pop(key, None)
+        self._frozen.pop(key, None)
+        self._examinations.forget(key)
         if session is not None:
             await session.close()
         self._metrics.account_gone(key.namespace, key.name)
@@ -304,10 +338,12 @@ class AccountReconciler:
         return AccountView(
             problem=problem,
             public_key=session.client.public_key if session is not None else None,
-            identity=session.identity if session is not None else None,
+            identity=session.identity if session is not None and session.doubt is None else None,
             clock_offset=offset,
             live_jobs=live,
             hourly_rate_usd=rate_text(total_rate(rates)),
+            findings=self._examinations.findings(session),
+            api_server_cas=() if self._frozen.get(key) is not None else self._api_server_cas,
             probes=None
             if probes is None
             else ProbeResult(

@@ -19,6 +19,7 @@ from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import Listing
 from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.planning.account import clock_problem
+from dispersed_operator.planning.breaker import CLOSED, Breaker, doubt
 from dispersed_operator.planning.matching import ListingIndex, index_listing
 from dispersed_operator.planning.vocabulary import AccountFacts, Problem
 from dispersed_operator.remote.client import DispersedClient
@@ -33,7 +34,9 @@ NOWHERE = ProofWindows()
 @dataclass(slots=True, eq=False)
 class AccountSession:
     """One opened account. `problem` is why nothing may be created with it (None: ready). Times are monotonic
-    seconds.
+    seconds. `awaits_poll`: several jobs are known to live, and no poll has shown yet whether this key knows them.
+    `on_doubt` is called when the breaker opens or closes. `frozen`: the cluster may be a copy of another one, so
+    nothing may be cancelled either. `expected_identity`: uuid of the account that has the live jobs, where it is known.
     """
 
     key: ResourceKey
@@ -52,6 +55,11 @@ class AccountSession:
     poll_failed: bool = False
     poll_task: asyncio.Task[None] | None = None
     newest_index: ListingIndex | None = None
+    breaker: Breaker = CLOSED
+    awaits_poll: bool = False
+    on_doubt: Callable[[], object] = lambda: None
+    frozen: Problem | None = None
+    expected_identity: str | None = None
 
     @property
     def mark(self) -> AccountMark:
@@ -61,9 +69,37 @@ class AccountSession:
         """Why nothing may be created now, None if creating is allowed."""
         if self.problem is not None:
             return self.problem
+        if self.hands_off is not None:
+            return self.hands_off
+        if self.awaits_poll:
+            return Problem(Reason.ACCOUNT_PROBING, "the known jobs of the account are being looked for")
         if self.probes is None:
             return Problem(Reason.ACCOUNT_PROBING, "the account is being checked")
         return clock_problem(self.client.clock.offset(), self.max_clock_offset)
+
+    def judge(self, breaker: Breaker) -> None:
+        """Take a new judgement of what vanished; a change is told, so that the account shows it and wakes its jobs."""
+        before = self.doubt
+        self.breaker = breaker
+        if (before and before.reason) != (self.doubt and self.doubt.reason):
+            self.on_doubt()
+
+    @property
+    def doubt(self) -> Problem | None:
+        """The key is another account's, or so many jobs vanished at once that it may be: no job is believed to be gone
+        (failure mode 28)."""
+        if self.expected_identity and self.identity and self.identity != self.expected_identity:
+            return Problem(
+                Reason.ACCOUNT_MISMATCH,
+                f"the key belongs to the account {self.identity}, but live jobs of this DispersedAccount belong to "
+                f"{self.expected_identity}; nothing is created or given up until the right key is back",
+            )
+        return doubt(self.breaker, namespace=self.key.namespace, name=self.key.name)
+
+    @property
+    def hands_off(self) -> Problem | None:
+        """Why no remote job may be judged by what is not there: the cluster, or the account, may be another one."""
+        return self.frozen or self.doubt
 
     def effective_windows(self) -> ProofWindows:
         """The proof windows with the signature window that the probes found (protocol, "checked per account")."""
@@ -155,6 +191,8 @@ class AccountBook:
             server_time=clock.now(),
             server_date_age=clock.age(),
             continuous_keys=frozenset(session.continuous_keys),
+            doubt=session.doubt,
+            frozen=session.frozen,
         )
 
 

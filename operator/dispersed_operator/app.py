@@ -24,28 +24,36 @@ from dispersed_operator import __version__
 from dispersed_operator.abandoned import AbandonedJobs
 from dispersed_operator.account_reconciler import AccountReconciler
 from dispersed_operator.accounts import AccountBook
+from dispersed_operator.composition import (
+    build_sweeper,
+    health_server,
+    identify_cluster,
+    remote_http_client,
+    watched_kinds,
+)
 from dispersed_operator.config import Settings
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
 from dispersed_operator.edge import Edge
 from dispersed_operator.effects import Effects
-from dispersed_operator.errors import KubernetesError, KubernetesForbidden, OperatorError, SettingsError
+from dispersed_operator.errors import OperatorError, SettingsError
 from dispersed_operator.gauges import Gauges
 from dispersed_operator.intents import Intents
 from dispersed_operator.kube.client import KubeClient
-from dispersed_operator.kube.credentials import Credentials, find_credentials
+from dispersed_operator.kube.credentials import Credentials, authorities, find_credentials
 from dispersed_operator.kube.events import EventRecorder
-from dispersed_operator.kube.resources import NAMESPACES
 from dispersed_operator.kube.resync import Resync
 from dispersed_operator.leadership import SoleLeader
 from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.observed import PendingCreate
 from dispersed_operator.model.redaction import Redactor
+from dispersed_operator.orphans import Orphans
 from dispersed_operator.reconciler import JobReconciler, Outcome
-from dispersed_operator.remote.transport import build_http_client
 from dispersed_operator.sessions import SessionFactory
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore, key_of
-from dispersed_operator.telemetry.health import HealthServer, LoopLag, must_be_younger, must_hold
+from dispersed_operator.sweeper import Sweeper
+from dispersed_operator.telemetry.health import LoopLag
 from dispersed_operator.telemetry.logs import configure_logs
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.telemetry.vocabulary import EventResult
@@ -54,7 +62,6 @@ from dispersed_operator.workqueue import Lane, WorkQueue
 
 POST_GRACE_SECONDS = 45.0
 RETRY_CEILING_SECONDS = 60.0
-STUCK_SECONDS = 300.0
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +98,7 @@ class App:
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._background: list[asyncio.Task[None]] = []
+        self._sweeper: Sweeper | None = None
 
     async def run(self) -> int:
         """Start everything, wait for the end, stop everything."""
@@ -100,7 +108,10 @@ class App:
         configuration = await self._credentials.configuration()
         async with contextlib.AsyncExitStack() as stack:
             kube = await stack.enter_async_context(KubeClient(configuration, random=random.random))
-            http = await stack.enter_async_context(self._http_client())
+            http = await stack.enter_async_context(remote_http_client(self._settings))
+            self._api_server_cas = authorities(configuration)
+            if not self._api_server_cas:
+                _log.info("the API server has no certificate authority of its own: no guard against a cluster's copy")
             await self._serve(kube, http)
         if self._failure is not None:
             _log.error("the operator ends: %s", self._failure)
@@ -126,6 +137,8 @@ class App:
             self._edge.start()
             self._edge.failed.add_done_callback(self._edge_ended)
             self._workers.start(self._settings.workers)
+            if self._sweeper is not None:
+                self._spawn(self._sweeper.run())
             _log.info("working", extra={"fields": {"version": __version__, "holder": self._settings.holder}})
             await self._stop.wait()
         finally:
@@ -171,6 +184,7 @@ class App:
             wall=time.time,
             monotonic=time.monotonic,
             on_change=self._account_changed,
+            api_server_cas=self._api_server_cas,
         )
         self._resync = Resync(
             kube,
@@ -182,7 +196,13 @@ class App:
             monotonic=time.monotonic,
             random=random.random,
         )
-        self._edge = Edge(self._credentials, self._on_event, namespaces=self._namespaces, random=random.random)
+        self._edge = Edge(
+            self._credentials,
+            self._on_event,
+            kinds=watched_kinds(settings),
+            namespaces=self._namespaces,
+            random=random.random,
+        )
         self._workers = Workers(
             queue=self._queue,
             reconcile=self._reconcile,
@@ -199,9 +219,20 @@ class App:
             book=self._book,
             resync=self._resync,
             leading=lambda: self._leader.leading,
+            swept=lambda key: self._sweeper.age(key) if self._sweeper is not None else None,
         )
         self._metrics.build_info(__version__)
-        self._health = self._health_server()
+        self._health = health_server(
+            settings,
+            metrics=self._metrics,
+            gauges=self._gauges,
+            lag=self._lag,
+            resync=self._resync,
+            edge=self._edge,
+            workers=self._workers,
+            leading=lambda: self._leader.leading,
+            stopping=self._stop.is_set,
+        )
 
     def _reconcilers(self, kube: KubeClient) -> None:
         """What signs jobs: only once the cluster's identity is known."""
@@ -224,6 +255,7 @@ class App:
             monotonic=time.monotonic,
             wall=time.time,
         )
+        orphans = Orphans(kube, cluster_wide=self._namespaces is None, metrics=self._metrics, wall=time.time)
         effects = Effects(
             store=self._store,
             kube=kube,
@@ -231,6 +263,7 @@ class App:
             creates=creates,
             statuses=self._statuses,
             connections=ConnectionSecrets(kube),
+            orphans=orphans,
             redactor=self._redactor,
             metrics=self._metrics,
             monotonic=time.monotonic,
@@ -249,54 +282,22 @@ class App:
             wall=time.time,
         )
 
-    def _http_client(self) -> httpx.AsyncClient:
-        settings = self._settings
-        return build_http_client(
-            settings.remote_concurrency,
-            proxy=settings.remote_proxy.get_secret_value() if settings.remote_proxy is not None else None,
-            ca=str(settings.remote_ca_file) if settings.remote_ca_file is not None else None,
-        )
-
-    def _health_server(self) -> HealthServer:
-        live = (
-            self._lag.check(),
-            must_hold("stopping", lambda: not self._stop.is_set(), "the process is stopping"),
-            must_be_younger("resync", self._resync.idle_for, self._settings.resync_seconds * 3 + 60),
-            must_be_younger("queue", self._workers.stuck_for, STUCK_SECONDS),
-        )
-        ready = (
-            must_hold("barrier", self._resync.barrier.is_set, "the first listing is not complete"),
-            must_hold("watch", lambda: self._edge.ready, "not every kind is watched"),
-            must_hold("workers", lambda: self._workers.alive, "the workers are not running"),
-            must_hold("leading", lambda: self._leader.leading, "another process leads"),
-        )
-        return HealthServer(
-            host=self._settings.health_host,
-            port=self._settings.health_port,
+        self._sweeper = build_sweeper(
+            self._settings,
+            cluster_id=self._cluster_id,
+            book=self._book,
+            kube=kube,
+            store=self._store,
+            orphans=orphans,
+            recorder=self._recorder,
+            statuses=self._statuses,
             metrics=self._metrics,
-            live=live,
-            ready=ready,
-            port_file=self._settings.health_port_file,
-            before_scrape=self._gauges.refresh,
+            leading=lambda: self._leader.leading,
+            look_for=self._look_for,
         )
 
     async def _identify(self, kube: KubeClient) -> None:
-        """The cluster id: a setting, else the uid of kube-system; without the right to read it this waits."""
-        if self._settings.cluster_id is not None:
-            self._cluster_id = self._settings.cluster_id
-            return
-        delay = 1.0
-        while True:
-            try:
-                body = await kube.get(NAMESPACES, namespace=None, name="kube-system")
-            except KubernetesError as error:
-                hint = "; without cluster rights set --cluster-id" if isinstance(error, KubernetesForbidden) else ""
-                _log.warning("cannot read the identity of the cluster, trying again: %s%s", error, hint)
-                await asyncio.sleep(delay)
-                delay = min(30.0, delay * 2)
-                continue
-            self._cluster_id = str(body["metadata"]["uid"])
-            return
+        self._cluster_id = await identify_cluster(kube, self._settings.cluster_id)
 
     async def _until_stop(self, waiting: Coroutine[Any, Any, object]) -> bool:
         """Wait for something, or for the stop; True if the stop came first."""
@@ -316,7 +317,11 @@ class App:
     # --------------------------------------------------------------------------------------------------------
 
     def _on_event(self, event_type: str | None, body: dict[str, Any]) -> None:
-        """From the watch into the store and the queue; runs in our loop."""
+        """From the watch into the store and the queue; runs in our loop. Orphans are the sweeper's alone."""
+        if body["kind"] == Kind.ORPHAN:
+            if event_type != "DELETED" and self._sweeper is not None:
+                self._sweeper.notice(body)
+            return
         key = key_of(body)
         changed = self._store.remove(key, body) if event_type == "DELETED" else self._store.put(key, body)
         if changed:
@@ -327,6 +332,11 @@ class App:
     def _add_all(self, keys: frozenset[ResourceKey]) -> None:
         for key in sorted(keys, key=lambda item: item.kind is not Kind.ACCOUNT):
             self._queue.add(key)
+
+    def _look_for(self, key: ResourceKey, uid: str, create: PendingCreate) -> None:
+        """The sweep saw a job that its resource does not know."""
+        self._jobs.look_for(key, uid, create)
+        self._queue.add(key)
 
     def _account_changed(self, key: ResourceKey) -> None:
         for job in self._store.jobs_of_account(key.namespace, key.name):

@@ -26,6 +26,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dispersed_operator.errors import SettingsError
+from dispersed_operator.model.orphan import OrphanPolicy
 from dispersed_operator.model.windows import SERVICE_WINDOWS, ProofWindows, windows_for
 
 ENV_PREFIX = "DISPERSED_OPERATOR_"
@@ -97,6 +98,17 @@ class Settings(BaseSettings):
         180.0, ge=60, description="Longest time of one reconcile; the resource is queued again after it."
     )
     resync_seconds: Seconds = Field(600.0, description="Interval of the full LIST that finds lost deletions.")
+    sweep_seconds: Seconds = Field(
+        300.0,
+        ge=1,
+        description="Shortest time between two sweeps of an account for orphans and duplicates; the longest is twice "
+        "that. A suspect is looked at again as soon as it can be judged.",
+    )
+    orphan_policy: OrphanPolicy = Field(
+        OrphanPolicy.REPORT,
+        description="What happens to a live remote job of this cluster that no resource owns and nobody has decided "
+        "about: report, or cancel. An installation with --namespaces only reports.",
+    )
     shutdown_grace_seconds: Seconds = Field(
         60.0,
         ge=50,

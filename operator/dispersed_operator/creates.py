@@ -34,7 +34,7 @@ from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import JobResource, parse_job
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.passes import Pass
-from dispersed_operator.planning.records import accepted_record
+from dispersed_operator.planning.records import accepted_record, before_attempt
 from dispersed_operator.planning.status import project
 from dispersed_operator.planning.tracking import first_situation
 from dispersed_operator.planning.vocabulary import Memory, Problem, RecordCreate, SendState
@@ -160,7 +160,8 @@ class Creates:
         if job is not None and job.account_uuid is not None and action.account.identity is None:
             action = replace(action, account=replace(action.account, identity=job.account_uuid))
         fields = accepted_record(resource, action)
-        recorded = parse_job(_with_status(resource, {**resource.status, **fields}, self._store))
+        status_before = before_attempt(resource, action.attempt)
+        recorded = parse_job(_with_status(resource, {**status_before, **fields}, self._store))
         status: dict[str, Any] = dict(recorded.status)
         if job is not None and _is_telling(job):
             server_time = work.session.client.clock.now() if work.session is not None else None
@@ -171,7 +172,7 @@ class Creates:
         work.forget_reads()
         if not action.adopted and job is not None and _is_telling(job):
             work.job, work.runs = job, ()
-        work.memory = replace(work.memory, own=None)
+        work.memory = replace(work.memory, own=None, cancels=0, reads=0, log_reads=0, first_missing=None)
         if action.adopted:
             self._metrics.adopted()
             self._metrics.looked_up(LookupResult.SEVERAL if action.extras else LookupResult.FOUND)

@@ -32,7 +32,7 @@ from kopf._cogs.structs.references import Insights  # what kopf watches; it has 
 from dispersed_operator.errors import KubernetesServerError, OperatorError, StateLost
 from dispersed_operator.kube.credentials import Credentials, watch_session
 from dispersed_operator.kube.resources import RESOURCES
-from dispersed_operator.model.keys import Kind
+from dispersed_operator.model.keys import NAMESPACED_KINDS, Kind
 from dispersed_operator.model.naming import KOPF_FINALIZER
 
 Sink = Callable[[str | None, dict[str, Any]], None]
@@ -61,7 +61,7 @@ class Edge:
         credentials: Credentials,
         sink: Sink,
         *,
-        kinds: Iterable[Kind] = tuple(Kind),
+        kinds: Iterable[Kind] = NAMESPACED_KINDS,
         namespaces: Collection[str] | None = None,
         random: Callable[[], float],
     ) -> None:

@@ -22,9 +22,14 @@ from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import parse_job
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
+from dispersed_operator.origins import inspect_origin
+from dispersed_operator.orphans import Orphans
 from dispersed_operator.passes import Pass
 from dispersed_operator.planning import vocabulary as say
+from dispersed_operator.planning.breaker import after_read
+from dispersed_operator.planning.continuity import proven_key
 from dispersed_operator.planning.matching import ListingIndex
+from dispersed_operator.planning.records import with_ending
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
@@ -47,6 +52,7 @@ class Effects:
         creates: Creates,
         statuses: StatusWriter,
         connections: ConnectionSecrets,
+        orphans: Orphans,
         redactor: Redactor,
         metrics: Metrics,
         monotonic: Callable[[], float],
@@ -57,6 +63,7 @@ class Effects:
         self._creates = creates
         self._statuses = statuses
         self._connections = connections
+        self._orphans = orphans
         self._redactor = redactor
         self._metrics = metrics
         self._monotonic = monotonic
@@ -86,6 +93,8 @@ class Effects:
                 self._remember_sighting(work, action)
             case say.RememberMissing():
                 work.memory = replace(work.memory, first_missing=action.server_date)
+            case say.RecordEnding():
+                await self._record_ending(work, action)
             case say.CancelJob():
                 await self._cancel(work, action)
             case say.ApplySecret():
@@ -94,10 +103,22 @@ class Effects:
             case say.DeleteSecret():
                 await self._connections.delete(work.resource, action.name)
                 work.secret = say.SecretState.REMOVED
+            case say.LeaveOrphan():
+                await self._leave_orphan(work, action)
             case say.DropFinalizer():
                 await self._drop_finalizer(work, action)
             case say.ApplyAnswer():
                 await self._answer(work, action)
+            case say.InspectOrigin():
+                alive = await inspect_origin(action, store=self._store, kube=self._kube)
+                inspected = say.Inspected(action.subject, alive=alive, at=self._monotonic())
+                work.memory = replace(work.memory, inspected=inspected)
+            case say.ForgetInheritance():
+                work.resource = await self._statuses.replace(work.resource, {})
+                _log.warning("the status spoke of another object's job; it was cleared")
+            case say.RefuseAnswer():
+                work.memory = replace(work.memory, refused_answers=(*work.memory.refused_answers, action.text)[-8:])
+                await self._statuses.tell(work.resource, EventReason.ANSWER_REFUSED, action.message, warning=True)
             case say.Rest():
                 raise AssertionError("a rest is not an effect")
 
@@ -135,12 +156,12 @@ class Effects:
 
     def _learn_continuity(self, session: AccountSession, listing: ListingIndex) -> None:
         """A job recorded under an earlier key that this listing shows proves that the keys are of one account."""
-        for uuid in listing.uuids:
-            for key in self._store.by_uuid(uuid):
+        for row in listing.listing.rows:
+            for key in self._store.by_uuid(row.uuid):
                 body = self._store.get(key)
-                record = parse_job(body).record if body is not None else None
-                if record is not None and record.uuid == uuid and record.account is not None:
-                    session.continuous_keys.add(record.account.public_key)
+                recorded = proven_key(parse_job(body), row) if body is not None else None
+                if recorded is not None:
+                    session.continuous_keys.add(recorded)
 
     async def _read_job(self, work: Pass, uuid: str) -> None:
         session = work.require_session()
@@ -151,7 +172,9 @@ class Effects:
             now = session.client.clock.now()
             date = error.server_date if error.server_date is not None else int(now or 0)
             work.job, work.runs = say.Missing(date), None
+            session.judge(after_read(session.breaker, uuid, found=False))
             return
+        session.judge(after_read(session.breaker, uuid, found=True))
         work.memory = replace(work.memory, first_missing=None)
         work.job, work.runs = job, await session.client.list_runs(uuid)
         session.view.record(job, work.runs, seen=begun)
@@ -184,6 +207,11 @@ class Effects:
         )
         self._metrics.looked_up(LookupResult.NOT_YET_CONCLUSIVE)
 
+    async def _record_ending(self, work: Pass, action: say.RecordEnding) -> None:
+        """Before the cancel: whoever finds the job cancelled later knows that it was us, and why."""
+        work.resource = await self._statuses.replace(work.resource, with_ending(work.resource, action))
+        _log.info("the remote job is to end: %s", action.message)
+
     async def _cancel(self, work: Pass, action: say.CancelJob) -> None:
         """D4: whatever the cancel answers, the job is read again; only that read counts."""
         session = work.require_session()
@@ -210,7 +238,7 @@ class Effects:
         try:
             over = (await session.client.get_job(uuid)).terminal
         except RemoteNotFound:
-            over = self._missing_for_long(work, uuid)
+            over = session.doubt is None and self._missing_for_long(work, uuid)
         if over:
             work.memory = replace(work.memory, extras=others)
             text = f"remote job {uuid}, a duplicate, was cancelled"
@@ -233,6 +261,14 @@ class Effects:
         self._store.put(resource.key, answer)
         work.resource = parse_job(answer)
         _log.warning("the finalizer had been taken off while a remote job may live; it is back")
+
+    async def _leave_orphan(self, work: Pass, action: say.LeaveOrphan) -> None:
+        """The job outlives its resource: say so where sweeper and reaper look, before the finalizer goes."""
+        job = work.job if isinstance(work.job, RemoteJob) and work.job.uuid == action.uuid else None
+        await self._orphans.leave(
+            work.resource, uuid=action.uuid, token=action.token, decision=action.decision, cause=action.cause, job=job
+        )
+        work.memory = replace(work.memory, orphan_left=True)
 
     async def _drop_finalizer(self, work: Pass, action: say.DropFinalizer) -> None:
         """D6: the final cost, then our finalizer, by compare-and-swap."""
@@ -260,6 +296,7 @@ class Effects:
     async def _answer(self, work: Pass, action: say.ApplyAnswer) -> None:
         """A person's resolve-create: act, then tell and count."""
         await self.carry_out(work, action.then)
+        work.memory = replace(work.memory, orphan_left=False)  # it speaks of this create, not of a later job
         text = f"the annotation resolve-create answered this create with {action.answer}"
         await self._statuses.tell(work.resource, EventReason.CREATE_RESOLVED, text, warning=True)
         self._metrics.create_resolved(ResolveAnswer(action.answer))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from dispersed_operator.accounts import AccountBook
 from dispersed_operator.kube.resync import Resync
-from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.keys import NAMESPACED_KINDS, Kind, ResourceKey
 from dispersed_operator.planning.cost import read_rate
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
@@ -27,6 +27,7 @@ class Gauges:
         book: AccountBook,
         resync: Resync,
         leading: Callable[[], bool],
+        swept: Callable[[ResourceKey], float | None] = lambda _: None,
     ) -> None:
         self._metrics = metrics
         self._store = store
@@ -34,6 +35,7 @@ class Gauges:
         self._book = book
         self._resync = resync
         self._leading = leading
+        self._swept = swept
 
     def refresh(self) -> None:
         """Set every computed gauge to what is true now."""
@@ -41,11 +43,13 @@ class Gauges:
             self._metrics.queue_state(lane, depth=self._queue.depth(lane), oldest_seconds=self._queue.oldest_age())
         self._metrics.ready(ready=self._resync.barrier.is_set() and self._leading())
         if self._resync.barrier.is_set():
-            for kind in Kind:
+            for kind in NAMESPACED_KINDS:
                 self._metrics.resync_age(kind, self._resync.age())
         self._count_jobs()
         for session in self._book.sessions():
-            polled = session.view.polled
+            swept, polled = self._swept(session.key), session.view.polled
+            if swept is not None:
+                self._metrics.sweep_age(session.key.namespace, session.key.name, swept)
             if polled is not None and not session.poller.idle:
                 self._metrics.poll_age(session.key.namespace, session.key.name, time.monotonic() - polled)
 

@@ -23,6 +23,7 @@ from dispersed_operator.model.observed import JobResource, parse_job
 from dispersed_operator.passes import Pass
 from dispersed_operator.planning.body import build_body
 from dispersed_operator.planning.identity import identity_of
+from dispersed_operator.planning.inheritance import perceive
 from dispersed_operator.planning.vocabulary import OwnAttempt, RefuseIntent, SendState
 from dispersed_operator.remote.limiter import Reservation
 from dispersed_operator.statuses import StatusWriter
@@ -94,7 +95,7 @@ class Intents:
             raise Stopping("no new intents while the process stops")
         reservation = await _reserve(session)
         try:
-            if resource.pending_create() is not None:
+            if attempt > 1 and resource.pending_create() is not None:
                 await self._tell_proof(resource, attempt)
             intent, content, won_at = self._sign(session, resource, attempt)
             answer = await self._swap(resource, intent)
@@ -163,7 +164,7 @@ class Intents:
         own = work.memory.own
         self.forget(resource.key)
         intent = replace(
-            self._intent_to_refuse(resource, own),
+            self._intent_to_refuse(perceive(resource, self._cluster_id, work.memory.inspected), own),
             state=IntentState.REFUSED,
             refusal=action.refusal,
             message=action.message[:300],

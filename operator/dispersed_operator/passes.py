@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from dispersed_operator.accounts import AccountSession
 from dispersed_operator.errors import OperatorError
 from dispersed_operator.model import naming
-from dispersed_operator.model.observed import JobResource
+from dispersed_operator.model.observed import JobResource, PendingCreate
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
-from dispersed_operator.planning.attempt import newest_pending
+from dispersed_operator.planning.attempt import newest_pending, swept_create
 from dispersed_operator.planning.body import BodyProblem, body_digest
 from dispersed_operator.planning.deletion import create_to_settle
+from dispersed_operator.planning.inheritance import perceive
 from dispersed_operator.planning.matching import ListingIndex
 from dispersed_operator.planning.vocabulary import (
     AccountFacts,
@@ -67,12 +68,13 @@ def is_forced(resource: JobResource) -> bool:
 def remembered(memory: Memory, resource: JobResource, server_time: float | None, cluster_id: str) -> Memory:
     """Memory brought up to date with the resource: sightings belong to one pending create, and its loss has a first
     sight. The pending create is the one that planning asks about, or a proof could never be completed."""
-    memory = _settled(memory, resource)
+    resource = perceive(resource, cluster_id, memory.inspected)
+    memory = _without_stale_sight(_settled(memory, resource), resource)
     doomed = resource.deleting
     pending = create_to_settle(resource, memory, cluster_id) if doomed else newest_pending(resource, memory)
     if pending is None:
         return replace(memory, lookup_for="", lookups=0, sightings=(), next_lookup=float("-inf"), first_seen=None)
-    subject = f"{pending.attempt}:{pending.token}:{pending.nonce}"
+    subject = _subject(pending)
     if subject != memory.lookup_for:
         memory = replace(
             memory, lookup_for=subject, lookups=0, sightings=(), next_lookup=float("-inf"), first_seen=None
@@ -80,6 +82,22 @@ def remembered(memory: Memory, resource: JobResource, server_time: float | None,
     if memory.first_seen is None and server_time is not None:
         memory = replace(memory, first_seen=int(server_time) + 1)
     return memory
+
+
+def _without_stale_sight(memory: Memory, resource: JobResource) -> Memory:
+    """What the sweep saw counts until it is recorded, or until one complete listing did not show it: a job that is
+    still there is seen again by the next sweep."""
+    swept = memory.swept
+    if swept is None:
+        return memory
+    unseen = bool(memory.sightings) and memory.lookup_for == _subject(swept)
+    if unseen or swept_create(resource, memory) is None:
+        return replace(memory, swept=None)
+    return memory
+
+
+def _subject(pending: PendingCreate) -> str:
+    return f"{pending.attempt}:{pending.token}:{pending.nonce}"
 
 
 def _settled(memory: Memory, resource: JobResource) -> Memory:

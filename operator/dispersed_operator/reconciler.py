@@ -23,7 +23,7 @@ from dispersed_operator.errors import (
 )
 from dispersed_operator.intents import Stopping
 from dispersed_operator.model.keys import ResourceKey
-from dispersed_operator.model.observed import JobResource, parse_job
+from dispersed_operator.model.observed import JobResource, PendingCreate, parse_job
 from dispersed_operator.passes import Pass, facts_of, is_forced, remembered
 from dispersed_operator.planning.job import plan_job
 from dispersed_operator.planning.trouble import problem_of, situation_in_trouble
@@ -81,6 +81,11 @@ class JobReconciler:
         self._monotonic = monotonic
         self._wall = wall
         self._memories: dict[ResourceKey, _Remembered] = {}
+        self._swept: dict[ResourceKey, tuple[str, PendingCreate]] = {}
+
+    def look_for(self, key: ResourceKey, uid: str, create: PendingCreate) -> None:
+        """The sweep saw a live job of this create of the resource with this uid: its next pass looks it up."""
+        self._swept[key] = (uid, create)
 
     async def reconcile(self, key: ResourceKey) -> Outcome:
         """One pass. Raises KubernetesError if the API server cannot be reached; RemoteErrors are told on the
@@ -120,13 +125,18 @@ class JobReconciler:
         if own.uuid is None:
             _log.error("%s vanished while its create was unknown; a job with token %s may live", key, _token(own))
             return
-        self._abandoned.take(key, account=before.account_name, resource_uid=before.uid, uuid=own.uuid)
+        accepted_by = own.intent.account if own.intent is not None else None
+        self._abandoned.take(
+            key, account=before.account_name, resource_uid=before.uid, uuid=own.uuid, accepted_by=accepted_by
+        )
 
     def _begin(self, resource: JobResource) -> Pass:
         before = self._memories.get(resource.key)
+        memory = before.memory if before is not None else Memory()
+        uid, create = self._swept.pop(resource.key, (None, None))
         return Pass(
             resource=resource,
-            memory=before.memory if before is not None else Memory(),
+            memory=replace(memory, swept=create) if uid == resource.uid else memory,
             session=self._session_of(resource),
             forced=is_forced(resource),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import random as random_module
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -16,7 +17,9 @@ from dispersed_operator.config import Settings
 from dispersed_operator.errors import RateLimited, RemoteError
 from dispersed_operator.model.account import DispersedAccountSpec
 from dispersed_operator.model.keys import ResourceKey
-from dispersed_operator.remote.client import DispersedClient
+from dispersed_operator.model.reasons import Reason
+from dispersed_operator.planning.breaker import LEAST_JOBS, after_poll
+from dispersed_operator.remote.client import DispersedClient, fresh_nonce
 from dispersed_operator.remote.clock import ServerClock
 from dispersed_operator.remote.limiter import Limiter
 from dispersed_operator.remote.listing import ListingService
@@ -31,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 TERMINAL_PHASES = frozenset({"Succeeded", "Failed", "Stopped"})
 UNSETTLED_PHASES = frozenset({"Queued", "Starting", "Stopping"})
+IN_QUESTION = frozenset({Reason.REMOTE_VANISHED.value, Reason.OWNERSHIP_AMBIGUOUS.value})
 HURRIED_SHARE = 3
 
 
@@ -47,6 +51,10 @@ class SessionFactory:
         queue: WorkQueue[ResourceKey],
         metrics: Metrics,
         fatal: Callable[[BaseException], None],
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        random: Callable[[], float] = random_module.random,
+        nonces: Callable[[], str] = fresh_nonce,
     ) -> None:
         self._settings = settings
         self._http = http
@@ -55,6 +63,10 @@ class SessionFactory:
         self._queue = queue
         self._metrics = metrics
         self._fatal = fatal
+        self._monotonic = monotonic
+        self._wall = wall
+        self._random = random
+        self._nonces = nonces
 
     def open(self, key: ResourceKey, body: Mapping[str, Any], credentials: Credentials) -> AccountSession:
         """Open the account with this key pair and start polling. Raises SettingsError for a base URL that must not be
@@ -64,8 +76,11 @@ class SessionFactory:
             self._http,
             base_url=spec.base_url,
             credentials=credentials,
-            clock=ServerClock(),
-            limiter=Limiter(spec.requests_per_minute, self._settings.remote_concurrency),
+            clock=ServerClock(monotonic=self._monotonic, wall=self._wall),
+            limiter=Limiter(spec.requests_per_minute, self._settings.remote_concurrency, monotonic=self._monotonic),
+            nonces=self._nonces,
+            random=self._random,
+            monotonic=self._monotonic,
             on_response=self._metrics.remote_request,
         )
         view = RemoteView()
@@ -78,17 +93,21 @@ class SessionFactory:
             on_error=functools.partial(self._poll_failed, key),
             jitter=self._settings.poll_jitter_ratio,
             on_success=functools.partial(self._polled, key),
+            random=self._random,
+            monotonic=self._monotonic,
         )
         session = AccountSession(
             key=key,
             client=client,
-            listings=ListingService(client),
+            listings=ListingService(client, monotonic=self._monotonic),
             view=view,
             poller=poller,
             windows=self._book.windows_for(spec.base_url),
             max_clock_offset=self._settings.max_clock_offset_seconds,
             secret_name=spec.credentials_secret_ref.name,
             problem=None,
+            awaits_poll=len(self._known(key)) >= LEAST_JOBS,
+            on_doubt=functools.partial(self._queue.add, key, Lane.LIFECYCLE),
         )
         session.poll_task = asyncio.create_task(poller.run(), name=f"poller-{key.namespace}-{key.name}")
         session.poll_task.add_done_callback(self._poller_ended)
@@ -114,8 +133,19 @@ class SessionFactory:
         found: list[tuple[str, str]] = []
         for job in self._store.jobs_of_account(key.namespace, key.name):
             status = (self._store.get(job) or {}).get("status") or {}
-            if status.get("jobUUID"):
+            if status.get("jobUUID") and not _is_suspended(status):
                 found.append((str(status["jobUUID"]), str(status.get("phase"))))
+        return found
+
+    def _known(self, key: ResourceKey) -> Collection[str]:
+        """The remote jobs that are said to live and are not in question for themselves."""
+        found: set[str] = set()
+        for job in self._store.jobs_of_account(key.namespace, key.name):
+            status = (self._store.get(job) or {}).get("status") or {}
+            stalled = {item.get("reason") for item in status.get("conditions") or () if item.get("type") == "Stalled"}
+            over = status.get("phase") in TERMINAL_PHASES or _is_suspended(status)
+            if status.get("jobUUID") and not over and not stalled & IN_QUESTION:
+                found.add(str(status["jobUUID"]))
         return found
 
     def _changed(self, uuids: Collection[str]) -> None:
@@ -139,5 +169,19 @@ class SessionFactory:
         self._metrics.polled(key.namespace, key.name, seconds)
         session = self._book.get(key.namespace, key.name)
         if session is not None:
-            session.last_answer = time.monotonic()
+            session.last_answer = self._monotonic()
             session.poll_failed = False
+            self._judge(session)
+
+    def _judge(self, session: AccountSession) -> None:
+        """Whether this poll lacks so many jobs that the account itself is in question."""
+        known = self._known(session.key)
+        session.judge(after_poll(session.breaker, known, session.view.vanished(known)))
+        if session.awaits_poll:
+            session.awaits_poll = False
+            session.on_doubt()
+
+
+def _is_suspended(status: Mapping[str, Any]) -> bool:
+    """Whether the recorded job was suspended and is verified to be over: that no listing shows it is no news."""
+    return (status.get("create") or {}).get("ended") is True

@@ -152,6 +152,10 @@ class ResourceStore:
 
     # Listings.
 
+    def serves(self, namespace: str) -> bool:
+        """Whether the objects of this namespace can be seen."""
+        return None in self._scopes or namespace in self._scopes
+
     def highest_version(self, kind: Kind) -> int:
         """The highest version that the API server has shown for a kind; 0 before the first."""
         return self._kinds[kind].highest

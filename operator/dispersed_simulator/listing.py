@@ -59,7 +59,7 @@ def parse_query(raw: str, *, known: frozenset[str], switches: Switches) -> ListQ
         elif name == "sort":
             if value not in {"created_at", "-created_at"}:
                 raise _bad(name, "must be created_at or -created_at")
-            newest_first = value.startswith("-")
+            newest_first = value.startswith("-") if switches.sort_honoured else newest_first
         elif name.startswith("filter[") and name.endswith("]") and name[7:-1] in known:
             filters[name[7:-1]] = value
         elif switches.unknown_filter == "refuse":
@@ -68,6 +68,7 @@ def parse_query(raw: str, *, known: frozenset[str], switches: Switches) -> ListQ
         if switches.limit_over_50 == "refuse":
             raise _bad("limit", f"must be at most {LARGEST_LIMIT}")
         limit = LARGEST_LIMIT
+    limit = min(limit, switches.largest_page)
     return ListQuery(page=page, limit=limit, newest_first=newest_first, filters=filters)
 
 

@@ -130,7 +130,8 @@ class Operations:
         data: list[JsonValue] = [*rows]
         if self._engine.switches.list_shape == "array":
             return data
-        return {"data": data, "page": page.page, "limit": page.limit, "total": page.total}
+        total = len(data) if self._engine.switches.total_counts == "page" else page.total
+        return {"data": data, "page": page.page, "limit": page.limit, "total": total}
 
 
 def _parse_body(body: bytes) -> JsonValue:

@@ -65,6 +65,9 @@ class Switches:
         "envelope", "§3.3", "Lists as {data,page,limit,total} or as an array.", "envelope", "array"
     )
     limit_over_50: str = _switch("refuse", "§3.3", "Reaction to limit above 50.", "refuse", "clamp")
+    largest_page: int = _switch(50, "§3.3", "No page holds more rows than this, whatever limit is asked.")
+    total_counts: str = _switch("all", "§3.3", "total counts all rows, or those of the page.", "all", "page")
+    sort_honoured: bool = _switch(True, "§3.3", "False: sort is ignored and the default order is used.")
     default_sort: str = _switch("-created_at", "§3.3", "Order when none is asked.", "-created_at", "created_at")
     unknown_filter: str = _switch("ignore", "§5.3", "Reaction to an unknown filter.", "ignore", "refuse")
     created_at_upper: str = _switch("inclusive", "§5.3", "Upper bound of filter[created_at].", "inclusive", "exclusive")

@@ -91,9 +91,10 @@ def test_a_listing_of_another_account_is_no_sighting_towards_a_proof(calm_world:
 @pytest.mark.failure_mode(55)
 def test_a_key_that_changes_during_the_listing_before_a_create_costs_a_new_look_only(world: World) -> None:
     world.wait_condition("default", "Ready", kind="dispersedaccount")
+    listed = len(world.listings())
     stall = world.control.add_fault("stall", method="GET", path="^/v1/jobs$")
     world.add_persistent("job")
-    wait_for(lambda: bool(world.listings()), what="the listing before the create began")
+    wait_for(lambda: len(world.listings()) > listed, what="the listing before the create began")
     use_key(world, "pk_second")
     world.control.release(stall)
     world.wait_condition("job", "Ready")

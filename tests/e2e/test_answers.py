@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.support.proofs import look
-from tests.support.world import World, wait_for
+from tests.support.world import Body, World, wait_for
 
 
 def metric(world: World, sample: str) -> float:
@@ -26,6 +28,13 @@ def lose_the_post(world: World, name: str = "job") -> str:
     intent = world.intent(name)
     assert intent is not None
     return str(intent["token"])
+
+
+def refusals(world: World, name: str) -> int:
+    """How often an answer to this resource was refused; Events of one reason are counted in a series."""
+    text = world.kubectl("get", "events.events.k8s.io", "-o", "json")
+    items = (item for item in json.loads(text)["items"] if item["regarding"]["name"] == name)
+    return sum((item.get("series") or {}).get("count", 1) for item in items if item["reason"] == "AnswerRefused")
 
 
 def past_the_signature(world: World, name: str = "job") -> None:
@@ -49,6 +58,8 @@ def test_force_finalize_needs_the_uid_of_this_very_object_and_leaves_a_trace(cal
         world.annotate("job", force_finalize=wrong)
         look(world, "job")
         assert world.get("job") is not None, wrong
+    assert "AnswerRefused" in world.events("job")
+    assert "ForceFinalized" not in world.events("job")
     world.annotate("job", force_finalize=f"{uid}:the key is lost for good")
     world.wait_gone("job")
     assert "ForceFinalized" in world.events("job")
@@ -121,7 +132,6 @@ def test_a_retry_reads_a_listing_of_its_own_and_finds_the_job_that_committed_lat
 
 
 @pytest.mark.failure_mode(52)
-@pytest.mark.reason("OwnershipAmbiguous")
 def test_adopt_takes_this_resources_job_and_refuses_every_other(calm_world: World) -> None:
     world = calm_world
     world.control.switch(replay_refused=False)
@@ -139,9 +149,12 @@ def test_adopt_takes_this_resources_job_and_refuses_every_other(calm_world: Worl
     stranger = world.control.insert_job("a job of the console", task="PERSISTENT")
     past_the_signature(world)
     for foreign in (world.status("neighbour")["jobUUID"], stranger["uuid"]):
+        before = refusals(world, "job")
         world.annotate("job", resolve_create=f"{intent['token']}:adopt={foreign}")
-        world.wait_condition("job", "Stalled", reason="OwnershipAmbiguous")
+        look(world, "job")
+        assert refusals(world, "job") == before + 1, "the answer is refused with an Event"
         assert "jobUUID" not in world.status("job")
+        world.wait_condition("job", "Stalled", reason="ExpiryNotEnforced")
     world.annotate("job", resolve_create=f"{intent['token']}:adopt={own['uuid']}")
     world.wait_condition("job", "Ready")
     world.control.remove_fault(lag)
@@ -153,3 +166,38 @@ def test_adopt_takes_this_resources_job_and_refuses_every_other(calm_world: Worl
     world.check_truth()
     world.remove_jobs("job", "neighbour")
     wait_for(lambda: world.live_jobs() == [], what="both jobs are cancelled")
+
+
+@pytest.mark.failure_mode(27)
+@pytest.mark.failure_mode(51)
+def test_what_a_person_gives_up_is_left_behind_as_an_orphan_to_be_reported(world: World) -> None:
+    world.wait_condition("default", "Ready", kind="dispersedaccount")
+    token = lose_the_post(world, "abandoned")
+    world.annotate("abandoned", resolve_create=f"{token}:abandon")
+    past_the_signature(world, "abandoned")
+    world.wait_condition("abandoned", "Stalled", reason="CreateOutcomeUnknown")
+    left = orphan(world, f"token-{token}")
+    assert (left["spec"]["decision"], left["status"]["cause"]) == ("Report", "Abandoned")
+
+    world.add_persistent("forced")
+    world.wait_condition("forced", "Ready")
+    body = world.get("forced")
+    assert body is not None
+    world.control.revoke_key("pk_sim_demo")
+    world.delete("forced")
+    world.wait_condition("forced", "Ready", "False", reason="CredentialsRejected")
+    world.annotate("forced", force_finalize=f"{body['metadata']['uid'][:8]}:the key is lost for good")
+    world.wait_gone("forced")
+    left = orphan(world, body["status"]["jobUUID"])
+    assert (left["spec"]["decision"], left["status"]["cause"]) == ("Report", "ForceFinalized")
+    assert left["status"]["owner"] == f"{world.namespace}/forced"
+    assert world.cancels() == []
+    world.control.force_status(body["status"]["jobUUID"], "CANCELLED")
+    world.kubectl("delete", "dispersedorphan", left["metadata"]["name"], f"token-{token}", namespaced=False)
+    world.check_truth()
+
+
+def orphan(world: World, name: str) -> Body:
+    """A DispersedOrphan; raises KubectlError if there is none of that name."""
+    body: Body = json.loads(world.kubectl("get", "dispersedorphan", name, "-o", "json", namespaced=False))
+    return body

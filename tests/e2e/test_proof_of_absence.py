@@ -63,7 +63,7 @@ def test_listings_before_the_end_of_the_signature_prove_nothing(calm_world: Worl
 
 
 @pytest.mark.failure_mode(5)
-@pytest.mark.failure_mode(39)
+@pytest.mark.failure_mode(40)
 def test_many_late_listings_within_half_a_minute_are_one_sighting(calm_world: World) -> None:
     lost = lose_the_post(calm_world, "hasty")
     lost.step_and_look(430)

@@ -61,9 +61,10 @@ def wipe_status(world: World, name: str) -> None:
 @pytest.mark.failure_mode(20)
 def test_a_spec_edited_between_build_and_send_is_the_one_that_is_sent(world: World) -> None:
     world.wait_condition("default", "Ready", kind="dispersedaccount")
+    listed = len(world.listings())
     stall = world.control.add_fault("stall", method="GET", path=LISTING)
     world.add_persistent("job")
-    wait_for(lambda: bool(world.listings()), what="the listing before the create began")
+    wait_for(lambda: len(world.listings()) > listed, what="the listing before the create began")
     edit_image(world, "job", "registry.example.com/team/edited")
     world.control.release(stall)
     world.wait_condition("job", "Ready")

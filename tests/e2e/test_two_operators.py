@@ -78,7 +78,7 @@ def test_a_process_paused_in_the_middle_of_a_create_makes_no_double_when_it_wake
     world.remove_jobs("job")
 
 
-@pytest.mark.failure_mode(17)
+@pytest.mark.failure_mode(19)
 def test_a_process_paused_before_its_intent_sends_nothing_that_another_has_sent(
     make_world: Callable[..., World],
 ) -> None:
@@ -87,9 +87,10 @@ def test_a_process_paused_before_its_intent_sends_nothing_that_another_has_sent(
     flags = ("--send-deadline-seconds", "1")
     sleeper = world.start_operator("sleeper", flags=("--holder", "sleeper", *flags))
     world.wait_condition("default", "Ready", kind="dispersedaccount")
+    listed = len(world.listings())
     stall = world.control.add_fault("stall", method="GET", path="^/v1/jobs$")
     world.add_persistent("job")
-    wait_for(lambda: bool(world.listings()), what="the listing before the create began")
+    wait_for(lambda: len(world.listings()) > listed, what="the listing before the create began")
     sleeper.process.send_signal(signal.SIGSTOP)
     try:
         world.control.release(stall)

@@ -50,6 +50,7 @@ def test_kustomize_renders_definitions_and_operator_together(rendered: list[dict
         "ClusterRoleBinding",
         "CustomResourceDefinition",
         "CustomResourceDefinition",
+        "CustomResourceDefinition",
         "Deployment",
         "Namespace",
         "Service",
@@ -59,7 +60,7 @@ def test_kustomize_renders_definitions_and_operator_together(rendered: list[dict
 
 def test_the_api_server_accepts_every_manifest(installed: ControlPlane) -> None:
     answer = installed.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k", str(BASE))
-    assert answer.count("serverside-applied (server dry run)") == 8
+    assert answer.count("serverside-applied (server dry run)") == 9
 
 
 def test_a_restricted_namespace_admits_the_pod(installed: ControlPlane, rendered: list[dict[str, Any]]) -> None:
@@ -84,6 +85,8 @@ def test_a_restricted_namespace_admits_the_pod(installed: ControlPlane, rendered
         ("watch", "dispersedjobs.dispersed.dev"),
         ("patch", "dispersedaccounts.dispersed.dev"),
         ("patch", "dispersedjobs.dispersed.dev/status"),
+        ("create", "dispersedorphans.dispersed.dev"),
+        ("patch", "dispersedorphans.dispersed.dev/status"),
         ("get", "secrets"),
         ("delete", "secrets"),
         ("create", "events"),
@@ -101,6 +104,7 @@ def test_the_service_account_may(installed: ControlPlane, verb: str, resource: s
         ("update", "secrets"),
         ("create", "dispersedjobs.dispersed.dev"),
         ("delete", "dispersedjobs.dispersed.dev"),
+        ("delete", "dispersedorphans.dispersed.dev"),
         ("list", "pods"),
         ("get", "configmaps"),
         ("list", "namespaces"),

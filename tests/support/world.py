@@ -282,17 +282,32 @@ class World:
         """Every cancel request that reached the simulator."""
         return self.control.requests(method="PUT")
 
+    def kept(self) -> set[str]:
+        """The jobs that live on without a resource because a DispersedOrphan says `Keep`."""
+        items = json.loads(self.kubectl("get", "dispersedorphans", "-o", "json", namespaced=False))["items"]
+        return {item["metadata"]["name"] for item in items if item["spec"].get("decision") == "Keep"}
+
     def check_truth(self) -> None:
-        """The remote side is exactly what the resources want (protocol, How it is proven, 1 to 4)."""
+        """The remote side is exactly what the resources want (protocol, How it is proven, 1 to 4).
+
+        A resource that is suspended or has ended wants no live job. One that nobody owns may live only if a
+        DispersedOrphan says `Keep`.
+        """
         text = self.kubectl("get", "dispersedjobs", "-o", "json")
         resources = json.loads(text)["items"]
         recorded = {(item.get("status") or {}).get("jobUUID"): item for item in resources} | {}
         recorded.pop(None, None)
         remote = {job["uuid"]: job for job in self.jobs()}
         live = {job["uuid"] for job in self.live_jobs()}
-        assert live <= recorded.keys(), f"live jobs without a resource: {live - recorded.keys()}"
+        ownerless = live - recorded.keys() - self.kept()
+        assert not ownerless, f"live jobs without a resource: {ownerless}"
+        for uuid in live & recorded.keys():
+            over = {
+                item["type"] for item in recorded[uuid]["status"].get("conditions") or () if item["status"] == "True"
+            }
+            assert not over & {"Suspended", "Complete", "Failed"}, f"{uuid} lives, but its resource says {over}"
         assert recorded.keys() <= remote.keys(), f"recorded but not remote: {recorded.keys() - remote.keys()}"
-        for uuid in live:
+        for uuid in live & recorded.keys():
             finalizers = recorded[uuid]["metadata"].get("finalizers") or ()
             assert "dispersed.dev/remote-job" in finalizers, f"{uuid} lives and its resource has no finalizer"
         marks = [job["title"].split(" ")[0].rsplit("-", 2)[0] for job in self.jobs() if job["uuid"] in live]

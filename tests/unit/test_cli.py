@@ -24,6 +24,8 @@ def test_the_help_names_every_command_the_environment_and_the_exit_codes(capsys:
     for word in (
         "run",
         "logs",
+        "reap",
+        "conformance",
         "version",
         "examples:",
         "environment:",
@@ -34,7 +36,7 @@ def test_the_help_names_every_command_the_environment_and_the_exit_codes(capsys:
 
 
 def test_every_line_of_help_fits_a_terminal_of_120_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["run"], ["logs"], ["version"]):
+    for arguments in ([], ["run"], ["logs"], ["reap"], ["conformance"], ["version"]):
         assert max(map(len, help_of(arguments, capsys).splitlines())) <= 120
 
 
@@ -59,7 +61,18 @@ def test_version_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["walk"], ["run", "--no-such-flag", "x"], ["run", "--worker", "3"], ["logs"]]
+    "arguments",
+    [
+        [],
+        ["walk"],
+        ["run", "--no-such-flag", "x"],
+        ["run", "--worker", "3"],
+        ["logs"],
+        ["reap", "--wait-seconds", "0"],
+        ["reap", "--wait-seconds", "soon"],
+        ["reap", "-o", "yaml"],
+        ["conformance", "--yes"],
+    ],
 )
 def test_a_command_line_without_meaning_ends_with_code_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -86,6 +99,17 @@ def test_a_setting_that_makes_no_sense_ends_with_code_2_and_one_line(
 def test_logs_wants_namespace_and_name(job: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["logs", job]) == 2
     assert "NAMESPACE/NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["reap", "conformance"])
+def test_no_flag_takes_a_key_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = {word.rstrip(",") for word in help_of([command], capsys).split() if word.startswith("--")}
+    assert {flag for flag in flags if "key" in flag} == {"--public-key-file", "--secret-key-file"}
+
+
+def test_reap_changes_nothing_unless_it_is_told_to() -> None:
+    parsed = build_parser().parse_args(["reap"])
+    assert (parsed.yes, parsed.everything, parsed.honour_kept) == (False, False, False)
 
 
 def test_the_module_runs_like_the_command() -> None:

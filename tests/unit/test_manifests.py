@@ -48,6 +48,8 @@ def test_the_operator_is_granted_exactly_these_rights() -> None:
         ("dispersed.dev", "dispersedaccounts", ()): {"get", "list", "watch", "patch"},
         ("dispersed.dev", "dispersedjobs/status", ()): {"patch"},
         ("dispersed.dev", "dispersedaccounts/status", ()): {"patch"},
+        ("dispersed.dev", "dispersedorphans", ()): {"get", "list", "watch", "create", "patch"},
+        ("dispersed.dev", "dispersedorphans/status", ()): {"patch"},
         ("", "secrets", ()): {"get", "create", "patch", "delete"},
         ("", "events", ()): {"create", "patch"},
         ("", "namespaces", ("kube-system",)): {"get"},

@@ -64,6 +64,7 @@ async def test_an_idle_worker_is_woken_when_a_delayed_key_is_due() -> None:
     assert sorted(await asyncio.gather(*workers)) == ["early", "late"]
 
 
+@pytest.mark.failure_mode(18)
 async def test_a_key_added_while_it_is_worked_on_is_served_again_only_after_done() -> None:
     queue = queue_on(time.monotonic)
     queue.add("a")

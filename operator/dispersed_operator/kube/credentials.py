@@ -12,7 +12,10 @@ Invariants:
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,6 +38,7 @@ from yaml import YAMLError
 from dispersed_operator.errors import SettingsError
 
 _BEARER = "BearerToken"
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 # These classes of the library carry no types.
 _in_cluster_loader: Any = InClusterConfigLoader
@@ -136,6 +140,23 @@ def watch_session(configuration: Configuration) -> aiohttp.ClientSession:
         proxy=configuration.proxy,
         trust_env=False,
     )
+
+
+def authorities(configuration: Configuration) -> tuple[str, ...]:
+    """Fingerprints of the certificate authorities by which this client verifies the API server, sorted.
+
+    None without TLS, without verification, or where the authorities of the system are trusted: then nothing tells this
+    API server from another one.
+    """
+    if not configuration.host.startswith("https://") or not configuration.verify_ssl:
+        return ()
+    text = configuration.ca_cert_data or ""
+    if not text and configuration.ssl_ca_cert:
+        text = Path(configuration.ssl_ca_cert).read_text(encoding="ascii", errors="replace")
+    if isinstance(text, bytes):
+        text = text.decode("ascii", errors="replace")
+    found = {hashlib.sha256(ssl.PEM_cert_to_DER_cert(block)).hexdigest()[:16] for block in _CERTIFICATE.findall(text)}
+    return tuple(sorted(found))
 
 
 class _TokenFile:

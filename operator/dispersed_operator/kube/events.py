@@ -24,6 +24,8 @@ WRITE_INTERVAL = 60.0
 """Shortest time between two writes of a count, in seconds."""
 MESSAGE_LIMIT = 1024
 """Bytes that the API server accepts as a message."""
+CLUSTER_EVENTS_NAMESPACE = "default"
+"""Where the Events of a cluster-wide object stand, as kubectl describe expects it."""
 
 _REMEMBERED = 4096
 _NAME_LIMIT = 240  # leaves room for the suffix that the server adds
@@ -85,14 +87,15 @@ class EventRecorder:
         message = message.encode()[:MESSAGE_LIMIT].decode(errors="ignore")
         metadata = regarding["metadata"]
         identity = (str(metadata.get("uid", "")), reason, message)
+        namespace = metadata.get("namespace") or CLUSTER_EVENTS_NAMESPACE
         now = self._clock()
         known = self._recorded.get(identity)
         try:
-            if known is not None and await self._count(metadata["namespace"], known, now):
+            if known is not None and await self._count(namespace, known, now):
                 return
             words = {"type": type_, "reason": reason, "message": message, "action": action}
             event = self._event(regarding, now) | words
-            created = await self._client.create(EVENTS, namespace=metadata["namespace"], body=event)
+            created = await self._client.create(EVENTS, namespace=namespace, body=event)
             self._remember(identity, _Recorded(created["metadata"]["name"], 1, now, now))
             self._on_success()
         except KubernetesError as error:
@@ -128,7 +131,10 @@ class EventRecorder:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{metadata['name'][:_NAME_LIMIT]}.", "namespace": metadata["namespace"]},
+            "metadata": {
+                "generateName": f"{metadata['name'][:_NAME_LIMIT]}.",
+                "namespace": metadata.get("namespace") or CLUSTER_EVENTS_NAMESPACE,
+            },
             "involvedObject": {field: value for field, value in reference.items() if value},
             "count": 1,
             "firstTimestamp": _timestamp(now),

@@ -46,12 +46,15 @@ class Resource:
 
 DISPERSED_JOBS = Resource(GROUP, VERSION, "dispersedjobs")
 DISPERSED_ACCOUNTS = Resource(GROUP, VERSION, "dispersedaccounts")
+DISPERSED_ORPHANS = Resource(GROUP, VERSION, "dispersedorphans", namespaced=False)
 SECRETS = Resource("", "v1", "secrets")
 CONFIG_MAPS = Resource("", "v1", "configmaps")
 EVENTS = Resource("", "v1", "events")
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 
-RESOURCES = MappingProxyType({Kind.JOB: DISPERSED_JOBS, Kind.ACCOUNT: DISPERSED_ACCOUNTS})
+RESOURCES = MappingProxyType(
+    {Kind.JOB: DISPERSED_JOBS, Kind.ACCOUNT: DISPERSED_ACCOUNTS, Kind.ORPHAN: DISPERSED_ORPHANS}
+)
 
 
 def _segment(text: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from dispersed_operator.errors import KubernetesError
 from dispersed_operator.kube.client import RESOURCES, KubeClient
-from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.keys import NAMESPACED_KINDS, Kind, ResourceKey
 from dispersed_operator.store import Changes, ResourceStore, parse_version
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Resync:
         self,
         client: KubeClient,
         store: ResourceStore,
-        kinds: Iterable[Kind] = tuple(Kind),
+        kinds: Iterable[Kind] = NAMESPACED_KINDS,
         *,
         namespaces: Collection[str] | None = None,
         interval: float = 600.0,

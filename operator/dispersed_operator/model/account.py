@@ -117,8 +117,13 @@ class DispersedAccountStatus(ResourceModel):
     hourly_rate_usd: str | None = None
     """Sum of their prices in US dollars an hour, a decimal number in text form."""
 
+    api_server_cas: tuple[str, ...] = optional_list()
+    """Fingerprints of the certificate authorities that vouched for this cluster's API server when the account was last
+    in use. If all of them have changed, this may be a copy of the cluster: creates and cancels wait for a person."""
+
     probes: AccountProbes | None = None
     """Whether the service refuses old and repeated requests."""
 
     conditions: tuple[Condition, ...] = optional_list()
-    """Ready: key present and accepted, clock within bounds."""
+    """Ready: key present and accepted, clock within bounds. Conformant: the service behaves as the operator relies
+    on."""

@@ -18,6 +18,7 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 _ACRONYMS = {
+    "cas": "CAs",
     "cidrs": "CIDRs",
     "gb": "GB",
     "ram": "RAM",

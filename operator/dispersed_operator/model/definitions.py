@@ -13,6 +13,7 @@ from dispersed_operator.model.account import DispersedAccountSpec, DispersedAcco
 from dispersed_operator.model.base import GROUP, VERSION, ResourceModel
 from dispersed_operator.model.cel import Rule
 from dispersed_operator.model.job import JOB_ROOT_RULES, DispersedJobSpec
+from dispersed_operator.model.orphan import DispersedOrphanSpec, DispersedOrphanStatus
 from dispersed_operator.model.status import DispersedJobStatus
 from dispersed_operator.model.structural import structural_schema, tolerant
 
@@ -49,6 +50,7 @@ class ResourceDefinition:
     status: type[ResourceModel]
     columns: tuple[Column, ...]
     root_rules: tuple[Rule, ...] = ()
+    cluster_wide: bool = False
 
     @property
     def crd_name(self) -> str:
@@ -84,7 +86,7 @@ class ResourceDefinition:
             "metadata": {"name": self.crd_name},
             "spec": {
                 "group": GROUP,
-                "scope": "Namespaced",
+                "scope": "Cluster" if self.cluster_wide else "Namespaced",
                 "names": {
                     "kind": self.kind,
                     "listKind": f"{self.kind}List",
@@ -124,7 +126,8 @@ JOB = ResourceDefinition(
     short_name="djob",
     categories=("all", "dispersed"),
     description="One job on the remote Dispersed network: a Batch job that runs to its end, or a Persistent one that "
-    "runs until the resource is deleted. Deleting the resource cancels the remote job; the resource is gone only when "
+    "runs until the resource is deleted or suspended. Deleting the resource cancels the remote job, unless "
+    "spec.deletionPolicy keeps it; the resource is gone only when "
     "the end of the remote job is confirmed.",
     spec=DispersedJobSpec,
     status=DispersedJobStatus,
@@ -172,4 +175,33 @@ ACCOUNT = ResourceDefinition(
     ),
 )
 
-DEFINITIONS = (ACCOUNT, JOB)
+ORPHAN = ResourceDefinition(
+    kind="DispersedOrphan",
+    plural="dispersedorphans",
+    singular="dispersedorphan",
+    short_name="dorph",
+    categories=("dispersed",),
+    cluster_wide=True,
+    description="A live remote job of this cluster that no DispersedJob owns. The operator makes one when it finds "
+    "such a job, or when a DispersedJob leaves its remote job behind; the name is the uuid of the job. A person "
+    "answers in `spec.decision`. Deleting it ends no job: it forgets the decision, and a job "
+    "that still lives is found again.",
+    spec=DispersedOrphanSpec,
+    status=DispersedOrphanStatus,
+    columns=(
+        Column("Decision", ".spec.decision", "What is to be done with the job."),
+        Column("Phase", ".status.phase", "Open while the job may cost money."),
+        Column("Account", ".status.account", "Account that pays for the job."),
+        Column("Owner", ".status.owner", "The DispersedJob that it came from, if known."),
+        Column("Rate", ".status.hourlyRateUSD", "Price of the current run, US dollars an hour."),
+        Column("Cost", ".status.costUSD", "Cost so far, US dollars."),
+        Column("Seen", ".status.lastSeen", "When the job was last seen.", "date"),
+        _AGE,
+        Column("Cause", ".status.cause", "Why no resource owns it.", wide=True),
+        Column("Status", ".status.remoteStatus", "Status of the remote job.", wide=True),
+        Column("Title", ".status.title", "Title of the remote job.", wide=True),
+        Column("Token", ".status.token", "Token of the create.", wide=True),
+    ),
+)
+
+DEFINITIONS = (ACCOUNT, JOB, ORPHAN)

@@ -7,7 +7,7 @@ below three years, so that its expiry fits the six digits of the job's title (pr
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -24,9 +24,11 @@ __all__ = [
     "AccountRef",
     "Connection",
     "Deadlines",
+    "DeletionPolicy",
     "DispersedJobSpec",
     "EnvVar",
     "JobTemplate",
+    "Limits",
     "Port",
     "PortProtocol",
     "Resources",
@@ -44,6 +46,13 @@ class Task(StrEnum):
 
     BATCH = "Batch"
     PERSISTENT = "Persistent"
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of the remote job when the resource is deleted."""
+
+    CANCEL = "Cancel"
+    ORPHAN = "Orphan"
 
 
 class AccountRef(ResourceModel):
@@ -71,7 +80,8 @@ class Deadlines(ResourceModel):
 
     run_seconds: Annotated[int | None, Field(ge=60, le=7776000)] = None
     """Longest run, in seconds, 60 to 7776000 (90 days). Required for a Batch job, which then fails with
-    RunDeadlineExceeded; not allowed for a Persistent one, which runs, and costs money, until it is deleted."""
+    RunDeadlineExceeded; not allowed for a Persistent one, which runs, and costs money, until it is deleted or
+    suspended. To limit it, set `limits.maxLifetimeSeconds`."""
 
 
 class Retry(ResourceModel):
@@ -94,9 +104,43 @@ class Connection(ResourceModel):
     else is never overwritten. May be changed at any time. Default: the name of the resource and `-connection`."""
 
 
+_AMOUNT = r"^(0|[1-9][0-9]{0,6})(\.[0-9]{1,4})?$"
+
+
+def _amount(example: str) -> Any:
+    """A field for US dollars as text: floats differ between the programs that write them."""
+    return cel.text(
+        12,
+        cel.matches(
+            _AMOUNT, f"not an amount: write US dollars with a point and at most four decimals, like '{example}'"
+        ),
+        Rule("!self.matches(r'^[0.]*$')", "an amount of 0 lets nothing run: set spec.suspend to true instead"),
+    )
+
+
+class Limits(ResourceModel):
+    """What the job may cost, and how long it may exist. A breach cancels the remote job; the resource is then `Failed`
+    and is never run again. The operator enforces the limits while it runs."""
+
+    max_hourly_rate_usd: Annotated[str | None, _amount("1.50")] = None
+    """Highest price of a node in US dollars an hour, a decimal number in text form. Checked as soon as the service
+    shows the price, which is after it has chosen a node. Unset: any price."""
+
+    max_cost_usd: Annotated[str | None, _amount("25")] = None
+    """Highest cost of all runs together in US dollars, attempts before a suspension included; a decimal number in text
+    form. The cost is an estimate, rate times duration. Unset: no limit."""
+
+    max_lifetime_seconds: Annotated[int | None, Field(ge=60, le=31536000)] = None
+    """Longest life of the remote job in seconds, 60 to 31536000 (a year), counted from the request that created it; a
+    job that was resumed counts anew. It also stands in the title of the remote job, where the reaper finds it. Once
+    the service has accepted the job it can only be lowered. Unset: a Batch job ends by its deadlines, a Persistent one
+    never."""
+
+
 class DispersedJobSpec(ResourceModel):
     """The job to run. Once the service has accepted it, `accountRef`, `template`, `deadlines` and `retry` can not be
-    changed, because a remote job can not be edited: delete and re-create the resource to run something else."""
+    changed, because a remote job can not be edited: suspend the job to edit all but `accountRef`, or delete and
+    re-create the resource."""
 
     model_config = ConfigDict(
         json_schema_extra=cel.rules(
@@ -129,7 +173,7 @@ class DispersedJobSpec(ResourceModel):
 
     task: Task
     """`Batch` runs the container to its end, within `deadlines.runSeconds`. `Persistent` keeps it running, and costs
-    money, until the resource is deleted. Immutable."""
+    money, until the resource is deleted or suspended. Immutable."""
 
     account_ref: AccountRef | None = None
     """The account that pays for the job. Default: the DispersedAccount named `default` in the namespace of the job."""
@@ -146,6 +190,18 @@ class DispersedJobSpec(ResourceModel):
     connection: Connection = Field(default_factory=Connection)
     """Where the connection data of the job goes."""
 
+    suspend: bool = False
+    """While true, no remote job exists. Setting it on a live job cancels that job, and only when its end is confirmed
+    the condition `Suspended` is True. Setting it back runs the job again, from the start, as a new attempt with the
+    spec as it is then. A job that has ended stays as it is."""
+
+    limits: Limits = Field(default_factory=Limits)
+    """What the job may cost, and how long it may exist."""
+
+    deletion_policy: DeletionPolicy = DeletionPolicy.CANCEL
+    """What becomes of a live remote job when the resource is deleted. `Cancel` ends it first. `Orphan` lets it run, and
+    cost money, without a resource; a DispersedOrphan with the decision `Keep` remembers it."""
+
     @property
     def account_name(self) -> str:
         """Name of the DispersedAccount in the namespace of the job."""
@@ -158,18 +214,47 @@ class DispersedJobSpec(ResourceModel):
 
 
 _LOCKED = "oldSelf.status.create.locked"
+_ENDED = "oldSelf.status.create.ended"
+_LIFETIME = "spec.limits.maxLifetimeSeconds"
+
+
+def _holds(flag: str) -> str:
+    return f"({cel.present(flag)} && {flag})"
 
 
 def _locked_gate(field: str) -> Rule:
     return Rule(
-        f"!({cel.present(_LOCKED)} && {_LOCKED}) || ({cel.unchanged(f'spec.{field}')})",
-        f"{field} can not be changed after the service has accepted the job: "
+        f"!{_holds(_LOCKED)} || ({cel.unchanged(f'spec.{field}')})",
+        f"{field} can not be changed after the service has accepted the job: suspend the job first, "
         "delete and re-create the resource, or revert the edit",
         FORBIDDEN,
         f".spec.{field}",
     )
 
 
+# The account stays when a job is suspended: only it can show that the job is over.
+_ACCOUNT_GATE = Rule(
+    f"!({_holds(_LOCKED)} || {_holds(_ENDED)}) || ({cel.unchanged('spec.accountRef')})",
+    "accountRef can not be changed after the service has accepted the job: "
+    "delete and re-create the resource, or revert the edit",
+    FORBIDDEN,
+    ".spec.accountRef",
+)
+
+_LIFETIME_GATE = Rule(
+    f"!{_holds(_LOCKED)} || !({cel.present(f'oldSelf.{_LIFETIME}')})"
+    f" || ({cel.present(f'self.{_LIFETIME}')} && self.{_LIFETIME} <= oldSelf.{_LIFETIME})",
+    "limits.maxLifetimeSeconds can only be lowered after the service has accepted the job: "
+    "write the old value or a smaller one, or delete and re-create the resource",
+    FORBIDDEN,
+    f".{_LIFETIME}",
+)
+
+
 # The only rules that may stand at the root: the API server does not ratchet rules there, so a new one would make
 # stored objects refuse even a status patch.
-JOB_ROOT_RULES = tuple(_locked_gate(field) for field in LOCKED_FIELDS)
+JOB_ROOT_RULES = (
+    _ACCOUNT_GATE,
+    *(_locked_gate(field) for field in LOCKED_FIELDS if field != "accountRef"),
+    _LIFETIME_GATE,
+)

@@ -7,14 +7,19 @@ from typing import NamedTuple
 
 
 class Kind(StrEnum):
-    """The kinds that the operator reconciles."""
+    """The kinds that the operator serves."""
 
     JOB = "DispersedJob"
     ACCOUNT = "DispersedAccount"
+    ORPHAN = "DispersedOrphan"
+
+
+NAMESPACED_KINDS = (Kind.JOB, Kind.ACCOUNT)
+"""What every installation lists, watches and reconciles. Orphans are cluster-wide, and kept by the sweeper alone."""
 
 
 class ResourceKey(NamedTuple):
-    """Kind, namespace and name of one resource."""
+    """Kind, namespace and name of one resource; the namespace of a cluster-wide one is empty."""
 
     kind: Kind
     namespace: str

@@ -25,6 +25,8 @@ PAUSED_ANNOTATION = PREFIX + "paused"
 RECONCILE_ANNOTATION = PREFIX + "reconcile-requested-at"
 FORCE_FINALIZE_ANNOTATION = PREFIX + "force-finalize"
 RESOLVE_CREATE_ANNOTATION = PREFIX + "resolve-create"
+CONFIRM_CLUSTER_ANNOTATION = PREFIX + "confirm-cluster"
+CONFIRM_VANISHED_ANNOTATION = PREFIX + "confirm-vanished"
 
 TOKEN_ENV = "DISPERSED_K8S_TOKEN"  # noqa: S105 - the name of a variable
 TITLE_LIMIT = 64

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,14 +21,26 @@ from dispersed_operator.model import naming
 from dispersed_operator.model.intent import AccountMark, Intent, IntentState, parse_account_mark, parse_intent
 from dispersed_operator.model.job import DEFAULT_ACCOUNT, DispersedJobSpec
 from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.reasons import Reason
 
 Body = Mapping[str, Any]
+
+ENDINGS = (
+    Reason.SUSPENDED,
+    Reason.RATE_LIMIT_EXCEEDED,
+    Reason.COST_LIMIT_EXCEEDED,
+    Reason.LIFETIME_EXCEEDED,
+)
+"""Why the operator ends a job whose resource stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreateRecord:
     """`status.create`: what is known of the newest attempt. `signed_at` is in seconds since the epoch, 0 if not
-    known.
+    known; `expires_at` too, None if the title has no expiry.
+
+    `ending`: why we decided to end its job, one of `ENDINGS`. `ended`: that end is verified. `settled_attempts`: all up
+    to this one are over. `prior_cost`: US dollars that the attempts before this one cost.
     """
 
     token: str
@@ -38,6 +51,12 @@ class CreateRecord:
     locked: bool
     body_sha256: str
     account: AccountMark | None
+    expires_at: int | None = None
+    ending: Reason | None = None
+    ending_message: str = ""
+    ended: bool = False
+    settled_attempts: int = 0
+    prior_cost: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +79,8 @@ class JobResource:
     """One DispersedJob. Times are seconds since the epoch on the API server's clock.
 
     `account_name` is the DispersedAccount in the same namespace, `default` where the spec names none; it is known even
-    if the spec does not fit the schema, because the account must be held for it.
+    if the spec does not fit the schema, because the account must be held for it. `inherited`: intent or status of
+    another object were taken off, so the finalizer came with them and says nothing.
     """
 
     key: ResourceKey
@@ -78,6 +98,7 @@ class JobResource:
     status: Body
     spec: DispersedJobSpec | None
     spec_error: str
+    inherited: bool = False
 
     @property
     def deleting(self) -> bool:
@@ -86,6 +107,11 @@ class JobResource:
     @property
     def paused(self) -> bool:
         return self.annotations.get(naming.PAUSED_ANNOTATION) == "true"
+
+    @property
+    def suspend_wanted(self) -> bool:
+        """Whether the spec asks for no live job; a spec that cannot be read asks for nothing."""
+        return self.spec is not None and self.spec.suspend
 
     @property
     def has_finalizer(self) -> bool:
@@ -103,6 +129,13 @@ class JobResource:
             self.has_finalizer or self.intent or self.intent_garbled or self.record or self.status.get("jobUUID")
         )
 
+    @property
+    def settled_attempts(self) -> int:
+        """All attempts up to this one are over, and their end was verified; rows of theirs are history."""
+        if self.record is None:
+            return 0
+        return self.record.attempt if self.record.ended else self.record.settled_attempts
+
     def highest_attempt(self) -> int:
         """The highest attempt that intent or status know of; 0 if there was none."""
         return max(self.intent.attempt if self.intent else 0, self.record.attempt if self.record else 0)
@@ -112,6 +145,7 @@ class JobResource:
 
         An intent is resolved when it is marked refused, or when the record carries its token and a uuid; a record is
         resolved by a uuid or a refusal. "Resolved" is by token: an earlier attempt's uuid resolves nothing (mode 53).
+        Where both are lost, our finalizer alone says that there may have been one.
         """
         intent, record = self.intent, self.record
         if intent is not None and (record is None or intent.attempt >= record.attempt):
@@ -129,7 +163,8 @@ class JobResource:
             )
         if record is not None and (record.uuid or record.state == "Refused"):
             # A text in the intent's place that cannot be read may be a newer attempt than the one that was refused.
-            return LOST_RECORD if self.intent_garbled and not record.uuid else None
+            settled = not record.uuid or record.ended
+            return LOST_RECORD if self.intent_garbled and settled else None
         if record is not None:
             return PendingCreate(
                 attempt=record.attempt,
@@ -139,9 +174,10 @@ class JobResource:
                 body_sha256=record.body_sha256 or None,
                 account=record.account,
             )
-        if self.intent_garbled:
-            return LOST_RECORD
-        return None
+        # Our finalizer comes with the first intent (C2): alone it says that somebody took the records away, perhaps
+        # while a request was under way.
+        stripped = self.has_finalizer and not self.inherited
+        return LOST_RECORD if self.intent_garbled or stripped else None
 
 
 LOST_RECORD = PendingCreate(attempt=0, token=None, signed_at=None, nonce=None, body_sha256=None, account=None)
@@ -214,16 +250,35 @@ def _parse_record(document: object) -> CreateRecord | None:
         mark = parse_account_mark(document["account"]) if document.get("account") else None
     except (KeyError, TypeError, AttributeError):
         mark = None
-    attempt, signed_at = document.get("attempt"), epoch(document.get("signedAt")) or 0
-    if not isinstance(attempt, int) or isinstance(attempt, bool) or not 0 <= attempt <= naming.MAX_ATTEMPT:
-        attempt = 0
+    signed_at = epoch(document.get("signedAt")) or 0
     return CreateRecord(
         token=str(document.get("token") or ""),
-        attempt=attempt,
+        attempt=_attempt(document.get("attempt")),
         uuid=str(document["uuid"]) if document.get("uuid") else None,
         signed_at=signed_at if 0 <= signed_at <= naming.MAX_TIME else 0,
         state=str(document.get("state") or "Unknown"),
         locked=document.get("locked") is True,
         body_sha256=str(document.get("bodySHA256") or ""),
         account=mark,
+        expires_at=epoch(document.get("expiresAt")),
+        ending=next((ending for ending in ENDINGS if ending.value == document.get("ending")), None),
+        ending_message=str(document.get("endingMessage") or ""),
+        ended=document.get("ended") is True,
+        settled_attempts=_attempt(document.get("settledAttempts")),
+        prior_cost=_money(document.get("priorCostUSD")),
     )
+
+
+def _attempt(number: object) -> int:
+    """The number of an attempt, 0 for what cannot be one."""
+    fits = isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= naming.MAX_ATTEMPT
+    return number if isinstance(number, int) and fits else 0
+
+
+def _money(text: object) -> Decimal:
+    """An amount that we wrote, 0 for what is none."""
+    try:
+        amount = Decimal(str(text)) if text is not None else Decimal(0)
+    except InvalidOperation:
+        return Decimal(0)
+    return amount if amount.is_finite() and amount >= 0 else Decimal(0)

@@ -31,8 +31,10 @@ class Reason(StrEnum):
     RUNNING = "Running"
     UNKNOWN_REMOTE_STATUS = "UnknownRemoteStatus"
     STOPPING = "Stopping"
+    SUSPENDED = "Suspended"
     COMPLETED = "Completed"
     ACCEPTED = "Accepted"
+    CONFORMANT = "Conformant"
     ACCOUNT_PROBING = "AccountProbing"
     RATE_LIMITED = "RateLimited"
     API_UNAVAILABLE = "APIUnavailable"
@@ -52,6 +54,9 @@ class Reason(StrEnum):
     REMOTE_VANISHED = "RemoteVanished"
     CLOCK_SKEW = "ClockSkew"
     EXPIRY_NOT_ENFORCED = "ExpiryNotEnforced"
+    CLUSTER_IDENTITY_CHANGED = "ClusterIdentityChanged"
+    LISTING_UNRELIABLE = "ListingUnreliable"
+    TITLE_NOT_ECHOED = "TitleNotEchoed"
 
     EXIT_NON_ZERO = "ExitNonZero"
     RUN_DEADLINE_EXCEEDED = "RunDeadlineExceeded"
@@ -59,6 +64,9 @@ class Reason(StrEnum):
     ASSIGN_DEADLINE_EXCEEDED = "AssignDeadlineExceeded"
     NODE_LOST = "NodeLost"
     CANCELLED_EXTERNALLY = "CancelledExternally"
+    COST_LIMIT_EXCEEDED = "CostLimitExceeded"
+    RATE_LIMIT_EXCEEDED = "RateLimitExceeded"
+    LIFETIME_EXCEEDED = "LifetimeExceeded"
     REMOTE_FAILED = "RemoteFailed"
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
 
@@ -102,8 +110,13 @@ REASONS: dict[Reason, ReasonInfo] = {
         "If it lasts, look at the job in the service's console; deleting the resource still cancels it.",
     ),
     Reason.STOPPING: _nobody("The job was cancelled; its end is not confirmed yet."),
+    Reason.SUSPENDED: _nobody(
+        "The job is suspended as spec.suspend asks; nothing of it runs or costs money.",
+        "Set spec.suspend to false to run it again from the start.",
+    ),
     Reason.COMPLETED: _nobody("The job ended well."),
     Reason.ACCEPTED: _nobody("The service accepted it."),
+    Reason.CONFORMANT: _nobody("The service behaves as the operator relies on, as far as this account could show it."),
     Reason.ACCOUNT_PROBING: _nobody("The account is being checked; jobs wait for the result."),
     Reason.RATE_LIMITED: _nobody(
         "The service asked for fewer requests; the operator waits.",
@@ -167,6 +180,20 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The service accepts repeated or old requests for this account, so an unknown create can not be proven absent.",
         "Report it to the service; settle unknown creates by the annotation dispersed.dev/resolve-create.",
     ),
+    Reason.LISTING_UNRELIABLE: _admin(
+        "The lists of the service contradict themselves, so that no listing is complete; nothing is created meanwhile.",
+        "Run dispersed-operator conformance with the key of the account, and report what it shows to the service.",
+    ),
+    Reason.TITLE_NOT_ECHOED: _admin(
+        "The title of a job does not come back as it was sent, so sweeper and reaper can not know it as ours.",
+        "Report it to the service; look for left-over jobs of the account in its console.",
+    ),
+    Reason.CLUSTER_IDENTITY_CHANGED: _admin(
+        "The API server's certificate authority is not the one that the account knows: this may be a copy of the "
+        "cluster.",
+        "Make sure that no other copy of this cluster runs, then confirm by the annotation "
+        "dispersed.dev/confirm-cluster.",
+    ),
     Reason.EXIT_NON_ZERO: _outcome(
         "The container ended with an exit code other than 0.", "Read status.logTail, mend the job and create it again."
     ),
@@ -186,6 +213,19 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.CANCELLED_EXTERNALLY: _outcome(
         "Somebody cancelled the job outside Kubernetes.", "Delete the resource, and create it again if it shall run."
+    ),
+    Reason.COST_LIMIT_EXCEEDED: _outcome(
+        "The job has cost as much as spec.limits.maxCostUSD allows, so it was cancelled.",
+        "Raise the limit, or make the job smaller, and create it again.",
+    ),
+    Reason.RATE_LIMIT_EXCEEDED: _outcome(
+        "The service put the job on a node that costs more an hour than spec.limits.maxHourlyRateUSD allows, so it was "
+        "cancelled.",
+        "Ask for other resources or regions, or raise the limit, and create it again.",
+    ),
+    Reason.LIFETIME_EXCEEDED: _outcome(
+        "The job has existed for spec.limits.maxLifetimeSeconds, so it was cancelled.",
+        "Create it again, with a longer lifetime if it needs one.",
     ),
     Reason.REMOTE_FAILED: _outcome(
         "The service reports a failure without a cause that is known here.",

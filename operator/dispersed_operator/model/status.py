@@ -19,6 +19,7 @@ class Phase(StrEnum):
     """The one word for people. Programs read conditions."""
 
     PENDING = "Pending"
+    SUSPENDED = "Suspended"
     CREATING = "Creating"
     QUEUED = "Queued"
     STARTING = "Starting"
@@ -39,15 +40,17 @@ class CreateState(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """The conditions of a job; an account has `Ready` only."""
+    """The conditions of a job; an account has `Ready` and `Conformant`."""
 
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     COMPLETE = "Complete"
     FAILED = "Failed"
+    SUSPENDED = "Suspended"
     REMOTE_CREATED = "RemoteCreated"
     ACCOUNT_READY = "AccountReady"
+    CONFORMANT = "Conformant"
 
 
 class Condition(ResourceModel):
@@ -102,7 +105,8 @@ class CreateRecord(ResourceModel):
     """Accepted, Refused, or Unknown while it is not established whether the request created a job."""
 
     locked: bool | None = None
-    """While true, `accountRef`, `template`, `deadlines` and `retry` of the spec can not be changed."""
+    """While true, `accountRef`, `template`, `deadlines` and `retry` of the spec can not be changed, and
+    `limits.maxLifetimeSeconds` can only be lowered. False again once the job is suspended and its end confirmed."""
 
     signed_at: str | None = None
     """When the request was signed, by the clock of the service."""
@@ -116,6 +120,27 @@ class CreateRecord(ResourceModel):
 
     body_sha256: str | None = None
     """SHA-256 of the request's canonical body without title, description and token."""
+
+    expires_at: str | None = None
+    """The expiry in the title of the remote job: from then on the reaper may end the job without asking this cluster.
+    `never` for a job without a longest lifetime, which nobody reaps."""
+
+    ending: str | None = None
+    """Why the operator decided to end this job: Suspended, RateLimitExceeded, CostLimitExceeded or LifetimeExceeded.
+    Written before the cancel is sent."""
+
+    ending_message: str | None = None
+    """What led to `ending`, with the amount."""
+
+    ended: bool | None = None
+    """True once a suspended job and all its runs are confirmed to be over: a new attempt may follow. `accountRef` still
+    can not be changed, as the end must stay provable."""
+
+    settled_attempts: int | None = None
+    """All attempts up to this number are over; what the service lists of them is history."""
+
+    prior_cost_usd: str | None = None
+    """Cost of the attempts before this one, in US dollars; part of `costUSD`. A decimal number in text form."""
 
 
 class Run(ResourceModel):
@@ -176,8 +201,8 @@ class DispersedJobStatus(ResourceModel):
     """The metadata.generation that this status answers."""
 
     phase: str | None = None
-    """One word for people: Pending, Creating, Queued, Starting, Running, Stopping, Succeeded, Failed, Stopped, Unknown.
-    Programs read the conditions."""
+    """One word for people: Pending, Suspended, Creating, Queued, Starting, Running, Stopping, Succeeded, Failed,
+    Stopped, Unknown. Programs read the conditions."""
 
     job_uuid: str | None = None
     """Uuid of the remote job."""
@@ -236,7 +261,7 @@ class DispersedJobStatus(ResourceModel):
     """The last value of the annotation dispersed.dev/reconcile-requested-at that was acted on."""
 
     conditions: tuple[Condition, ...] = optional_list()
-    """Ready, Reconciling, Stalled, Complete, Failed, RemoteCreated, AccountReady."""
+    """Ready, Reconciling, Stalled, Complete, Failed, Suspended, RemoteCreated, AccountReady."""
 
 
 def timestamp(moment: datetime) -> str:

@@ -49,7 +49,7 @@ def _convert(source: Schema, definitions: dict[str, Schema]) -> Schema:
     if source.get("default") not in (None, [], ""):
         found["default"] = {} if kind == "object" else source["default"]
         if kind != "object":
-            description += f" Default: `{source['default']}`."
+            description += f" Default: `{_yaml(source['default'])}`."
     if description:
         found["description"] = description
     schema = {key: found[key] for key in _KEYS_IN_ORDER if key in found}
@@ -75,6 +75,11 @@ def _resolved(source: Schema, definitions: dict[str, Schema]) -> Schema:
             source = choices[0] | {key: value for key, value in source.items() if key != "anyOf"}
         else:
             return source
+
+
+def _yaml(value: object) -> str:
+    """A default as a user writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _paragraph(docstring: str) -> str:

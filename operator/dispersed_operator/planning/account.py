@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,9 @@ from dispersed_operator.errors import UnsignableRequest
 from dispersed_operator.model import naming
 from dispersed_operator.model.observed import rfc3339
 from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.status import ConditionType
 from dispersed_operator.planning import conditions
+from dispersed_operator.planning.conformance import Check, Finding, Result, summary, title_lost, worst
 from dispersed_operator.planning.vocabulary import Problem
 from dispersed_operator.remote.signing import Credentials
 
@@ -34,7 +36,8 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """Everything that an account's status is made of. Money is decimal text, times are epoch seconds."""
+    """Everything that an account's status is made of. Money is decimal text, times are epoch seconds. `findings` are
+    empty while nothing was examined; `api_server_cas` are while what the account remembers is to stay."""
 
     problem: Problem | None
     public_key: str | None = field(repr=False)
@@ -43,6 +46,8 @@ class AccountView:
     live_jobs: int
     hourly_rate_usd: str
     probes: ProbeResult | None
+    findings: tuple[Finding, ...] = ()
+    api_server_cas: tuple[str, ...] = ()
 
 
 def read_credentials(secret: Mapping[str, Any], name: str) -> Credentials | Problem:
@@ -93,8 +98,9 @@ def project_account(body: Mapping[str, Any], view: AccountView, *, wall: float) 
         "clockOffsetSeconds": _steady_offset(view.clock_offset, old.get("clockOffsetSeconds")),
         "liveJobs": view.live_jobs,
         "hourlyRateUSD": view.hourly_rate_usd,
+        "apiServerCAs": list(view.api_server_cas) or old.get("apiServerCAs"),
         "conditions": conditions.with_times(
-            [conditions.ready_condition(view.problem)],
+            _conditions(view, old.get("conditions") or ()),
             old.get("conditions") or (),
             now=rfc3339(wall),
             generation=generation,
@@ -103,6 +109,27 @@ def project_account(body: Mapping[str, Any], view: AccountView, *, wall: float) 
     if view.probes is not None:
         new["probes"] = _probes(view.probes, old.get("probes") or {})
     return {name: value for name, value in new.items() if value is not None}
+
+
+def _conditions(view: AccountView, old: Sequence[Mapping[str, Any]]) -> list[conditions.Condition]:
+    """Ready, and Conformant once something was examined; what was found out earlier stands until it is examined
+    anew."""
+    before = next((dict(item) for item in old if item.get("type") == ConditionType.CONFORMANT), None)
+    ready = conditions.ready_condition(view.problem)
+    if not view.findings:
+        return [ready] if before is None else [ready, before]
+    findings = _with_remembered_echo(view.findings, before)
+    deviation = worst(findings)
+    return [ready, conditions.conformant_condition(deviation.reason if deviation else None, summary(findings))]
+
+
+def _with_remembered_echo(findings: tuple[Finding, ...], before: Mapping[str, Any] | None) -> tuple[Finding, ...]:
+    """A title that did not come back is remembered until a job shows that it does now: without a job there is nothing
+    to look at."""
+    unseen = any(item.check is Check.TITLE and item.result is Result.NOT_SEEN for item in findings)
+    if not unseen or before is None or before.get("reason") != Reason.TITLE_NOT_ECHOED:
+        return findings
+    return (*(item for item in findings if item.check is not Check.TITLE), title_lost())
 
 
 def _probes(probes: ProbeResult, old: Mapping[str, Any]) -> dict[str, Any]:

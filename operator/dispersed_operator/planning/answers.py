@@ -2,7 +2,7 @@
 
 It names the token that it answers, so an answer left in Git answers nothing else (failure mode 62), and it is acted on
 only after the request can no longer be carried out. `adopt` needs a job whose title verifies against this very
-resource.
+resource; any other is refused with an Event, and the lookup goes on as if nothing had been said (mode 52).
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ import re
 from dispersed_operator.model import naming
 from dispersed_operator.model.intent import Refusal
 from dispersed_operator.model.observed import JobResource, PendingCreate
+from dispersed_operator.model.orphan import OrphanCause, OrphanDecision
 from dispersed_operator.model.remote import RemoteJob
-from dispersed_operator.planning import adoption
-from dispersed_operator.planning.identity import claims, identity_of
+from dispersed_operator.planning.identity import claimed_by
 from dispersed_operator.planning.lookup import latest_signature
 from dispersed_operator.planning.vocabulary import (
     Action,
     ApplyAnswer,
     Facts,
+    LeaveOrphan,
     Missing,
     ReadJob,
     RecordCreate,
+    RefuseAnswer,
     RefuseIntent,
 )
 
@@ -31,17 +33,23 @@ _ANSWER = re.compile(r"(?P<token>[a-z2-7]{12}):(?:adopt=(?P<uuid>[0-9a-fA-F-]{1,
 
 def plan_answer(resource: JobResource, facts: Facts, pending: PendingCreate) -> Action | None:
     """What a valid answer asks for, or None if there is none that is valid and due."""
-    text = resource.annotations.get(naming.RESOLVE_CREATE_ANNOTATION, "")
-    match = _ANSWER.fullmatch(text.strip())
-    if match is None or pending.token is None or match["token"] != pending.token:
+    text = resource.annotations.get(naming.RESOLVE_CREATE_ANNOTATION, "").strip()
+    if not text or text in facts.memory.refused_answers:
         return None
+    match = _ANSWER.fullmatch(text)
+    if match is None:
+        return RefuseAnswer(text, "resolve-create is none of TOKEN:adopt=UUID, TOKEN:retry, TOKEN:abandon")
+    if match["token"] != pending.token:
+        return None  # it answers another create, and may be left in Git
     if not _due(resource, facts, pending):
         return None
     if match["word"] == "retry":
         return ApplyAnswer("retry", RefuseIntent(Refusal.ABSENT, "a person said that the request was lost"))
     if match["word"] == "abandon":
+        if not facts.memory.orphan_left:  # first: whoever dies in between leaves the report behind, not the job
+            return LeaveOrphan(None, pending.token, OrphanDecision.REPORT, OrphanCause.ABANDONED)
         return ApplyAnswer("abandon", RefuseIntent(Refusal.ABANDONED, "a person abandoned this create"))
-    return _adopt(resource, facts, pending, match["uuid"])
+    return _adopt(resource, facts, pending, match["uuid"], text)
 
 
 def _due(resource: JobResource, facts: Facts, pending: PendingCreate) -> bool:
@@ -51,17 +59,15 @@ def _due(resource: JobResource, facts: Facts, pending: PendingCreate) -> bool:
     return server_time is not None and server_time > signed_at + facts.account.windows.absence_after
 
 
-def _adopt(resource: JobResource, facts: Facts, pending: PendingCreate, uuid: str) -> Action | None:
+def _adopt(resource: JobResource, facts: Facts, pending: PendingCreate, uuid: str, text: str) -> Action | None:
     if not facts.account.reachable or facts.account.mark is None:
         return None
     if not isinstance(facts.job, RemoteJob) or facts.job.uuid != uuid:
         if isinstance(facts.job, Missing):
-            return adoption.ambiguous(f"resolve-create names remote job {uuid}, which the service does not know")
+            return RefuseAnswer(text, f"resolve-create names remote job {uuid}, which the service does not know")
         return ReadJob(uuid)
-    identity = identity_of(resource, facts.cluster_id)
-    claimed = claims(facts.job, identity, range(1, pending.attempt + 1))
-    if claimed is None:
-        return adoption.ambiguous(f"resolve-create names remote job {uuid}, whose title is not this resource's")
+    if claimed_by(resource, facts.cluster_id, facts.job, range(1, pending.attempt + 1)) is None:
+        return RefuseAnswer(text, f"resolve-create names remote job {uuid}, whose title is not this resource's")
     described = naming.parse_description(facts.job.description)
     record = RecordCreate(
         uuid=uuid,

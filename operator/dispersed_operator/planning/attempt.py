@@ -23,7 +23,7 @@ from dispersed_operator.planning.vocabulary import (
 def newest_pending(resource: JobResource, memory: Memory) -> PendingCreate | None:
     """The newest unresolved attempt by the object and by our own journal: an intent that was stripped from the object
     while its request was under way is still unresolved (failure mode 11)."""
-    pending, own = resource.pending_create(), memory.own
+    pending, own = resource.pending_create() or swept_create(resource, memory), memory.own
     if own is None or own.intent is None or own.state not in {SendState.ACCEPTED, SendState.UNKNOWN}:
         return pending
     record = resource.record
@@ -41,6 +41,15 @@ def newest_pending(resource: JobResource, memory: Memory) -> PendingCreate | Non
     )
 
 
+def swept_create(resource: JobResource, memory: Memory) -> PendingCreate | None:
+    """A create whose live job the sweep saw while the resource records none for that attempt or a later one: it is as
+    unresolved as any other (protocol, Sweep 2; failure mode 57)."""
+    swept, record = memory.swept, resource.record
+    if swept is None or (record is not None and record.uuid and record.attempt >= swept.attempt):
+        return None
+    return swept
+
+
 def _carries(resource: JobResource, own: OwnAttempt) -> bool:
     return resource.intent is not None and resource.intent.nonce == own.nonce
 
@@ -48,15 +57,15 @@ def _carries(resource: JobResource, own: OwnAttempt) -> bool:
 def plan_own_attempt(facts: Facts, pending: PendingCreate, *, may_send: bool) -> Action | None:
     """The next step for our own intent, or None if only a lookup can tell.
 
-    With `may_send` False (the resource is going) an intent that was not sent is marked refused: there is nothing to
-    prove.
+    With `may_send` False (the resource is going, or suspended) an intent that was not sent is marked refused: there is
+    nothing to prove.
     """
     own = facts.memory.own
     if own is None or own.nonce != pending.nonce:
         return None
     if own.state is SendState.WON:
         if not may_send:
-            return RefuseIntent(Refusal.NOT_SENT, "not sent: the resource was deleted first")
+            return RefuseIntent(Refusal.NOT_SENT, "not sent: the resource was deleted or suspended first")
         if facts.now - own.won_at > facts.account.windows.send_deadline:
             return RefuseIntent(Refusal.NOT_SENT, "not sent: too much time passed between intent and request")
         return SendCreate()

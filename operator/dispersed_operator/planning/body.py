@@ -58,11 +58,17 @@ def build_body(spec: DispersedJobSpec, *, identity: Identity, attempt: int, sign
 
 
 def expiry_of(spec: DispersedJobSpec, signed_at: int) -> int:
-    """When a BATCH job must certainly be over, in seconds since the epoch; 0 (never reaped) for a PERSISTENT one."""
-    if spec.task is not Task.BATCH or spec.deadlines.run_seconds is None:
-        return 0
-    once = spec.deadlines.assign_seconds + spec.deadlines.start_seconds + spec.deadlines.run_seconds
-    return min(signed_at + once * (spec.retry.remote_retries + 1) + EXPIRY_GRACE_SECONDS, naming.MAX_TIME)
+    """When the job must certainly be over, in seconds since the epoch: what its title says (protocol, Names).
+
+    `limits.maxLifetimeSeconds` after the signature; for a BATCH job not later than its deadlines and retries allow. 0
+    for a PERSISTENT one without a lifetime: it is never reaped.
+    """
+    lifetime, deadlines = spec.limits.max_lifetime_seconds, spec.deadlines
+    ends = [] if lifetime is None else [signed_at + lifetime]
+    if spec.task is Task.BATCH and deadlines.run_seconds is not None:
+        once = deadlines.assign_seconds + deadlines.start_seconds + deadlines.run_seconds
+        ends.append(signed_at + once * (spec.retry.remote_retries + 1) + EXPIRY_GRACE_SECONDS)
+    return min(*ends, naming.MAX_TIME) if ends else 0
 
 
 def published_ports(template: JobTemplate) -> list[int]:

@@ -1,7 +1,8 @@
 """Conditions: how a situation reads for kubectl, kstatus, Argo CD, Flux and Helm.
 
 `Reconciling` and `Stalled` follow kstatus: an object with neither is settled. `Complete` and `Failed` appear only once
-true, as on a batch/v1 Job. `lastTransitionTime` moves only with the status of its condition.
+true, as on a batch/v1 Job; so does `Suspended`, which then stays and turns False when the job is resumed.
+`lastTransitionTime` moves only with the status of its condition.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
 def job_conditions(situation: Situation) -> list[Condition]:
     """The conditions of a DispersedJob, without times."""
-    settled = situation.ready or situation.stalled or situation.ended is not None
+    settled = situation.ready or situation.stalled or situation.suspended or situation.ended is not None
     found = [
         _condition(ConditionType.READY, situation.ready, situation.reason, situation.message),
         _condition(ConditionType.RECONCILING, not settled, situation.reason, ""),
@@ -30,9 +31,16 @@ def job_conditions(situation: Situation) -> list[Condition]:
         ended = ConditionType.COMPLETE if situation.ended else ConditionType.FAILED
         found.append(_condition(ended, True, situation.reason, situation.message))
     created_reason = Reason.ACCEPTED if situation.created is Created.YES else situation.reason
+    if situation.suspended:
+        found.append(_condition(ConditionType.SUSPENDED, True, situation.reason, situation.message))
     found.append(_raw(ConditionType.REMOTE_CREATED, situation.created.value, created_reason, ""))
     found.append(account_condition(situation.account_problem))
     return found
+
+
+def resumed_condition(situation: Situation) -> Condition:
+    """The condition Suspended of a job that was suspended once and is not now."""
+    return _condition(ConditionType.SUSPENDED, False, situation.reason, "")
 
 
 def account_condition(problem: Problem | None) -> Condition:
@@ -43,10 +51,15 @@ def account_condition(problem: Problem | None) -> Condition:
 
 
 def ready_condition(problem: Problem | None) -> Condition:
-    """The one condition of an account."""
+    """Whether an account can be used."""
     if problem is None:
         return _condition(ConditionType.READY, True, Reason.ACCEPTED, "the service accepts the key")
     return _condition(ConditionType.READY, False, problem.reason, problem.message)
+
+
+def conformant_condition(deviation: Reason | None, text: str) -> Condition:
+    """Whether the service behaves as the operator relies on; `text` says what was found."""
+    return _condition(ConditionType.CONFORMANT, deviation is None, deviation or Reason.CONFORMANT, text)
 
 
 def with_times(

@@ -13,8 +13,10 @@ from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
-from dispersed_operator.planning.identity import identity_of
-from dispersed_operator.planning.matching import matches
+from dispersed_operator.planning.cancellation import suspended
+from dispersed_operator.planning.identity import cancel_identities
+from dispersed_operator.planning.limits import exhausted
+from dispersed_operator.planning.matching import is_history, matches
 from dispersed_operator.planning.vocabulary import (
     Action,
     ClaimIntent,
@@ -43,7 +45,7 @@ REFUSAL_REASONS = {
 
 def plan_creation(resource: JobResource, facts: Facts) -> Action:
     """The next step towards a job that certainly does not exist yet."""
-    blocker = _blocker(resource, facts)
+    blocker = plan_blocked(resource, facts)
     if blocker is not None:
         return blocker
     account, own = facts.account, facts.memory.own
@@ -58,8 +60,8 @@ def plan_creation(resource: JobResource, facts: Facts) -> Action:
         return ReadListing(since=since, begun_after=facts.now if known else begun_after)
     attempts = range(1, min(known + UNSEEN_ATTEMPTS, MAX_ATTEMPT) + 1)
     recorded = resource.record.attempt if resource.record is not None and resource.record.uuid else 0
-    rows = matches(facts.listing, [identity_of(resource, facts.cluster_id)], attempts)
-    lost = [match for match in rows if match.claimed.attempt > recorded]
+    rows = matches(facts.listing, cancel_identities(resource, facts.cluster_id), attempts)
+    lost = [match for match in rows if match.claimed.attempt > recorded and not is_history(match, resource)]
     if lost:
         return adoption.adopt(facts, lost)
     attempt = 1 + max([known, *(match.claimed.attempt for match in rows)])
@@ -69,13 +71,18 @@ def plan_creation(resource: JobResource, facts: Facts) -> Action:
     return ClaimIntent(attempt)
 
 
-def _blocker(resource: JobResource, facts: Facts) -> Rest | None:
+def plan_blocked(resource: JobResource, facts: Facts) -> Rest | None:
     """What forbids a create now, as the rest to take; None if nothing does."""
+    if resource.suspend_wanted:
+        return Rest(suspended(resource, facts))
     if facts.body_problem is not None:
         return _wait(facts.body_problem, stalled=True)
     refused = _refusal_to_heed(resource, facts)
     if refused is not None:
         return refused
+    spent = exhausted(resource)
+    if spent is not None:
+        return _wait(spent, stalled=True)
     if resource.paused:
         message = f"nothing is created while {resource.key.name} carries the annotation dispersed.dev/paused"
         return _wait(Problem(Reason.PAUSED, message))

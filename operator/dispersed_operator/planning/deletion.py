@@ -1,52 +1,52 @@
 """D1 to D7: the resource goes, so the remote job must be gone first.
 
-A linear story: settle an unknown create, read the job, cancel it until it is terminal with all its runs, tidy up, and
-only then let the resource go. Every doubt keeps the finalizer: a resource that is stuck in Terminating says why; a job
-that leaks says nothing (failure modes 21 to 27, 29, 52, 61, 71).
+A linear story: settle an unknown create, end the job (planning/cancellation.py), tidy up, and only then let the
+resource go. With `deletionPolicy: Orphan` a job that lives is handed to a DispersedOrphan instead of being ended. Every
+doubt keeps the finalizer: a resource that is stuck in Terminating says why; a job that leaks says nothing (failure
+modes 21 to 27, 29, 52, 60, 61, 71).
 """
 
 from __future__ import annotations
 
-import re
-
 from dispersed_operator.model import naming
 from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.intent import Refusal
+from dispersed_operator.model.job import DeletionPolicy
 from dispersed_operator.model.naming import Identity
 from dispersed_operator.model.observed import LOST_RECORD, JobResource, PendingCreate
-from dispersed_operator.model.reasons import Reason
-from dispersed_operator.model.remote import RemoteJob
+from dispersed_operator.model.orphan import OrphanCause, OrphanDecision
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
 from dispersed_operator.planning.answers import plan_answer
 from dispersed_operator.planning.attempt import newest_pending, plan_own_attempt
-from dispersed_operator.planning.identity import cancel_identities, claims, has_foreign_origin
+from dispersed_operator.planning.cancellation import (
+    CANCEL_DELAYS,
+    Alive,
+    Ended,
+    connection_secret,
+    look_at,
+    plan_end,
+    stopping,
+)
+from dispersed_operator.planning.force import plan_force
+from dispersed_operator.planning.identity import cancel_identities, has_foreign_origin
 from dispersed_operator.planning.lookup import Proof, Question, latest_signature, plan_lookup
 from dispersed_operator.planning.matching import matches
-from dispersed_operator.planning.missing import Gone, judge_missing
-from dispersed_operator.planning.tracking import retry_may_follow
 from dispersed_operator.planning.vocabulary import (
     Action,
     CancelJob,
-    Created,
     DeleteSecret,
     DropFinalizer,
     Facts,
+    LeaveOrphan,
     Memory,
-    Missing,
-    Problem,
-    ReadJob,
     RefuseIntent,
     Rest,
     SecretState,
-    Situation,
 )
 
-CANCEL_DELAYS = (2.0, 4.0, 8.0, 16.0, 30.0)
 CANCEL_REASON = "DispersedJob deleted"
-UNREACHABLE_AGAIN_SECONDS = 30.0
 ABSENT_TEXT = "the create request is proven to have created nothing"
-_FORCE = re.compile(r"(?P<uid>[0-9a-z]{8}):(?P<reason>.{1,256})", re.DOTALL)
 
 
 def plan_deletion(resource: JobResource, facts: Facts) -> Action:
@@ -54,12 +54,10 @@ def plan_deletion(resource: JobResource, facts: Facts) -> Action:
     known = resource.has_trace or newest_pending(resource, facts.memory) is not None
     if not known or (facts.memory.released and not resource.has_finalizer):
         return Rest(None)
-    if _forced_away(resource):
-        if not resource.has_finalizer:
-            return Rest(None)
-        message = "the finalizer was removed by force; the remote job was NOT verified to be gone"
-        return DropFinalizer(EventReason.FORCE_FINALIZED, message, None, forced=True)
     pending = create_to_settle(resource, facts.memory, facts.cluster_id)
+    forced = plan_force(resource, facts, pending)
+    if forced is not None:
+        return forced
     if pending is not None:
         return _settle(resource, facts, pending)
     if resource.job_uuid is None:
@@ -67,12 +65,6 @@ def plan_deletion(resource: JobResource, facts: Facts) -> Action:
     if facts.memory.extras and facts.account.reachable and facts.now >= facts.memory.last_extra + CANCEL_DELAYS[0]:
         return CancelJob(facts.memory.extras[0], CANCEL_REASON, extra=True)  # nothing on the object names a duplicate
     return _end_job(resource, facts, resource.job_uuid)
-
-
-def _forced_away(resource: JobResource) -> bool:
-    """Whether a person names this very object and a reason (D7): the only way past the proof."""
-    match = _FORCE.fullmatch(resource.annotations.get(naming.FORCE_FINALIZE_ANNOTATION, "").strip())
-    return match is not None and match["uid"] == naming.uid_mark(resource.uid) and bool(match["reason"].strip())
 
 
 def create_to_settle(resource: JobResource, memory: Memory, cluster_id: str) -> PendingCreate | None:
@@ -137,89 +129,35 @@ def _why_nothing(resource: JobResource) -> str:
 
 
 def _end_job(resource: JobResource, facts: Facts, uuid: str) -> Action:
-    """D3 to D5: read, cancel, read again, until the job and all its runs are terminal."""
-    if not facts.account.reachable:
-        return _unreachable(facts)
-    job = facts.job
-    if job is None or (isinstance(job, RemoteJob) and (job.uuid != uuid or facts.runs is None)):
-        return ReadJob(uuid)
-    if isinstance(job, Missing):
-        verdict = judge_missing(resource, facts, uuid, job)
-        if verdict is Gone.GONE:
-            return _let_go(resource, facts, f"the service does not know remote job {uuid} any more")
-        return verdict if not isinstance(verdict, Problem) else _stuck(verdict)
-    if job.terminal:
-        if retry_may_follow(job, facts.runs or (), resource.spec, facts):
-            message = f"remote job {uuid} failed; the service may yet start it again"
-            return Rest(_stopping(resource, facts, message), 2.0)
-        if all(run.terminal for run in facts.runs or ()):
-            return _let_go(resource, facts, f"remote job {uuid} is {job.status}")
-        message = f"remote job {uuid} is {job.status}, but a run of it is not over yet"
-        return Rest(_stopping(resource, facts, message), 2.0)
-    identities = cancel_identities(resource, facts.cluster_id)
-    attempts = range(1, resource.highest_attempt() + 1)
-    if not any(claims(job, identity, attempts) for identity in identities):
-        message = f"the title of remote job {uuid} is not this resource's, so it is not cancelled"
-        return _stuck(Problem(Reason.OWNERSHIP_AMBIGUOUS, message))
-    due_in = _next_cancel(facts) - facts.now
-    if due_in > 0:
-        message = f"remote job {uuid} is {job.status}; waiting for it to end"
-        return Rest(_stopping(resource, facts, message), max(0.5, min(due_in, 2.0)))
-    return CancelJob(uuid, CANCEL_REASON)
+    """D3 to D5; or, if the job shall outlive the resource, hand it over."""
+    step = look_at(resource, facts, uuid) if _keeps_job(resource) else plan_end(resource, facts, uuid, CANCEL_REASON)
+    if isinstance(step, Ended):
+        return _let_go(resource, facts, step.message)
+    if not isinstance(step, Alive):
+        return step
+    if not facts.memory.orphan_left:
+        return LeaveOrphan(uuid, step.claimed.token, OrphanDecision.KEEP, OrphanCause.DELETION_POLICY)
+    return _let_go(resource, facts, f"remote job {uuid} goes on running and costs money, as spec.deletionPolicy asks")
 
 
-def _next_cancel(facts: Facts) -> float:
-    """When the cancel is to be repeated (D4): 2 to 30 s after the last one, at once if there was none."""
-    if facts.memory.cancels == 0:
-        return facts.now
-    return facts.memory.last_cancel + CANCEL_DELAYS[min(facts.memory.cancels, len(CANCEL_DELAYS)) - 1]
+def _keeps_job(resource: JobResource) -> bool:
+    """Whether a live job shall outlive the resource; one that was to end anyway shall not."""
+    ending = resource.record.ending if resource.record is not None else None
+    policy = resource.spec.deletion_policy if resource.spec is not None else DeletionPolicy.CANCEL
+    return policy is DeletionPolicy.ORPHAN and ending is None and not resource.suspend_wanted
 
 
 def _let_go(resource: JobResource, facts: Facts, message: str) -> Action:
     """D6: tidy up, then remove the finalizer. Nothing but duplicates can be left to cancel when this is reached."""
     if facts.memory.extras and resource.job_uuid:
         waiting = f"waiting for remote job {facts.memory.extras[0]}, a duplicate, to end"
-        return Rest(_stopping(resource, facts, waiting), CANCEL_DELAYS[0])
-    ref = resource.status.get("connectionSecretRef") or {}
-    if ref.get("name") and facts.secret is not SecretState.REMOVED:
-        return DeleteSecret(str(ref["name"]))
+        return Rest(stopping(resource, facts, waiting), CANCEL_DELAYS[0])
+    secret = connection_secret(resource)
+    if secret and facts.secret is not SecretState.REMOVED:
+        return DeleteSecret(secret)
     if not resource.has_finalizer:
         return Rest(None)
+    if facts.memory.orphan_left:
+        return DropFinalizer(EventReason.JOB_KEPT, message, None)
     reason = EventReason.CANCELLED if facts.memory.cancelled_by_us else EventReason.RELEASED
-    return DropFinalizer(reason, message, _stopping(resource, facts, message))
-
-
-def _stopping(resource: JobResource, facts: Facts, message: str) -> Situation:
-    return Situation(
-        phase=Phase.STOPPING,
-        reason=Reason.STOPPING,
-        message=message,
-        created=Created.YES if resource.job_uuid else Created.NO,
-        job=facts.job if isinstance(facts.job, RemoteJob) else None,
-        runs=facts.runs,
-        secret_name=_secret_name(resource) if facts.secret is not SecretState.REMOVED else None,
-    )
-
-
-def _secret_name(resource: JobResource) -> str | None:
-    return (resource.status.get("connectionSecretRef") or {}).get("name")
-
-
-def _unreachable(facts: Facts) -> Rest:
-    problem = facts.account.blocker or Problem(Reason.INVALID_REFERENCE, "the account has no usable key")
-    if problem.reason is Reason.ACCOUNT_PROBING:
-        return Rest(None, UNREACHABLE_AGAIN_SECONDS)  # this process has just begun; the account's check wakes its jobs
-    return _stuck(problem, account_problem=problem)
-
-
-def _stuck(problem: Problem, *, account_problem: Problem | None = None) -> Rest:
-    """D7: stay in Terminating, and say why."""
-    situation = Situation(
-        phase=Phase.STOPPING,
-        reason=problem.reason,
-        message=f"the remote job cannot be ended: {problem.message}",
-        created=Created.YES,
-        stalled=True,
-        account_problem=account_problem,
-    )
-    return Rest(situation, UNREACHABLE_AGAIN_SECONDS)
+    return DropFinalizer(reason, message, stopping(resource, facts, message))

@@ -20,7 +20,7 @@ from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
 from dispersed_operator.planning.continuity import is_same_account
 from dispersed_operator.planning.creation import LISTING_MARGIN_SECONDS, UNSEEN_ATTEMPTS
-from dispersed_operator.planning.matching import Match, matches
+from dispersed_operator.planning.matching import Match, is_history, matches
 from dispersed_operator.planning.vocabulary import (
     Action,
     Created,
@@ -102,7 +102,8 @@ def _rows(resource: JobResource, facts: Facts, question: Question) -> tuple[Matc
     assert facts.listing is not None
     pending = question.pending
     attempts = range(1, max(pending.attempt, resource.highest_attempt()) + UNSEEN_ATTEMPTS + 1)
-    return matches(facts.listing, question.identities, attempts)
+    rows = matches(facts.listing, question.identities, attempts)
+    return tuple(match for match in rows if not is_history(match, resource))
 
 
 def _can_be(match: Match, pending: PendingCreate) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from dispersed_operator.model import naming
 from dispersed_operator.model.naming import Identity
+from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.remote import Listing, RemoteJob
 from dispersed_operator.planning.identity import Claimed, claims
 
@@ -81,12 +82,19 @@ def created_in_window(row: RemoteJob, signed_at: int, window: float) -> bool:
     return signed_at - EARLIEST_BEFORE_SIGNATURE <= created <= signed_at + max(window + 120, LATEST_AFTER_SIGNATURE)
 
 
+def is_history(match: Match, resource: JobResource) -> bool:
+    """Whether a row is the finished job of an attempt that is settled: it answers no later question."""
+    return match.row.terminal and match.claimed.attempt <= resource.settled_attempts
+
+
 def choose(candidates: Iterable[Match]) -> Match:
-    """The survivor among several: live beats terminal, then furthest along, then oldest; the uuid settles ties."""
+    """The survivor among several: live beats terminal, then furthest along, then oldest; the uuid settles ties. Among
+    terminal ones the newest attempt tells how the story ended."""
     return min(candidates, key=_rank)
 
 
-def _rank(match: Match) -> tuple[bool, int, datetime, str]:
+def _rank(match: Match) -> tuple[bool, int, int, datetime, str]:
     row = match.row
+    newest = -match.claimed.attempt if row.terminal else 0
     progress = FURTHEST_FIRST.index(row.status) if row.status in FURTHEST_FIRST else len(FURTHEST_FIRST)
-    return row.terminal, progress, row.created_at or datetime.max.replace(tzinfo=UTC), row.uuid
+    return row.terminal, newest, progress, row.created_at or datetime.max.replace(tzinfo=UTC), row.uuid

@@ -26,6 +26,7 @@ from dispersed_operator.planning.vocabulary import (
 )
 
 SECOND_READ_POLL_SECONDS = 10.0
+DOUBT_AGAIN_SECONDS = 60.0
 
 
 class Gone(Enum):
@@ -36,6 +37,11 @@ class Gone(Enum):
 
 def judge_missing(resource: JobResource, facts: Facts, uuid: str, missing: Missing) -> Action | Problem | Gone:
     """The next step towards believing a 404; the problem that forbids it; or that it is proven."""
+    if facts.account.doubt is not None:
+        # So many vanished at once that the account is in question: not even a first 404 counts (failure mode 28).
+        told = facts.account.doubt.reason is Reason.ACCOUNT_MISMATCH  # who closes the breaker wakes its jobs
+        after = DOUBT_AGAIN_SECONDS if told else SECOND_READ_POLL_SECONDS
+        return facts.account.doubt if resource.deleting else Rest(_doubtful(uuid), after)
     recorded = resource.record.account if resource.record is not None else None
     if not is_same_account(
         recorded or (resource.intent.account if resource.intent is not None else None), facts.account

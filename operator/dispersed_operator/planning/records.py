@@ -3,20 +3,29 @@
 
 `locked` closes the immutable block for edits: true while a job is accepted whose digest is that of the spec; false
 after a refusal, so that a spec can be mended, and false while an edit that slipped in can still be taken back (mode
-72).
+72). It is open again once a suspended job is verified to be over: the next attempt is built from the spec as it is
+then. What later attempts must know of earlier ones, that they are over and what they cost, goes from record to record.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from dispersed_operator.model import naming
 from dispersed_operator.model.intent import IntentState
 from dispersed_operator.model.observed import JobResource, rfc3339
-from dispersed_operator.model.status import CreateState
-from dispersed_operator.planning.body import BodyProblem, body_digest
-from dispersed_operator.planning.vocabulary import RecordCreate
+from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.status import ConditionType, CreateState
+from dispersed_operator.planning.body import BodyProblem, body_digest, expiry_of
+from dispersed_operator.planning.cost import cost_text
+from dispersed_operator.planning.limits import expiry_text, spent_before
+from dispersed_operator.planning.vocabulary import RecordCreate, RecordEnding
 
 SIGNATURE_SECONDS = 300
+ENDING_MESSAGE_LIMIT = 512
+OF_ONE_ATTEMPT = frozenset(
+    {"startTime", "completionTime", "runtime", "currentRun", "runs", "runCount", "hourlyRateUSD", "logTail"}
+)
 Document = dict[str, Any]
 
 
@@ -26,11 +35,13 @@ def with_record(resource: JobResource, status: Document) -> Document:
     A record that carries a uuid is never replaced here: only the create protocol writes one.
     """
     intent, record = resource.intent, resource.record
-    if record is not None and record.uuid:
-        locked = bool(record.body_sha256) and _digest(resource) == record.body_sha256
-        if locked == record.locked:
+    if record is not None and record.uuid and not _is_followed(resource):
+        ended = record.ended or (record.ending is Reason.SUSPENDED and _is_suspended(status))
+        locked = bool(record.body_sha256) and _digest(resource) == record.body_sha256 and not ended
+        if (locked, ended) == (record.locked, record.ended):
             return status
-        return status | {"create": {**(status.get("create") or {}), "locked": locked}}
+        changed = {"locked": locked, **({"ended": True} if ended else {})}
+        return status | {"create": {**(status.get("create") or {}), **changed}}
     if intent is None or intent.origin.uid != resource.uid or (record is not None and record.attempt > intent.attempt):
         return status
     refused = intent.state is IntentState.REFUSED
@@ -43,8 +54,20 @@ def with_record(resource: JobResource, status: Document) -> Document:
         "notAfter": rfc3339(intent.signed_at + SIGNATURE_SECONDS),
         "account": _without_nulls(intent.account.as_json()),
         "bodySHA256": intent.body_sha256,
+        **_history(resource, intent.attempt),
     }
-    return status | {"create": create}
+    kept = {name: value for name, value in status.items() if name != "jobUUID" or not _is_followed(resource)}
+    return kept | {"create": create}
+
+
+def with_ending(resource: JobResource, action: RecordEnding) -> Document:
+    """The status with the decision to end the recorded job."""
+    create = {
+        **(resource.status.get("create") or {}),
+        "ending": action.ending.value,
+        "endingMessage": action.message[:ENDING_MESSAGE_LIMIT],
+    }
+    return {**resource.status, "create": create}
 
 
 def accepted_record(resource: JobResource, action: RecordCreate) -> Document:
@@ -57,11 +80,53 @@ def accepted_record(resource: JobResource, action: RecordCreate) -> Document:
         "locked": bool(action.body_sha256) and _digest(resource) == action.body_sha256,
         "account": _without_nulls(action.account.as_json()),
         "bodySHA256": action.body_sha256 or None,
+        "expiresAt": _expires_at(resource, action),
+        **_history(resource, action.attempt),
     }
     if action.signed_at:
         create["signedAt"] = rfc3339(action.signed_at)
         create["notAfter"] = rfc3339(action.signed_at + SIGNATURE_SECONDS)
     return {"create": _without_nulls(create), "jobUUID": action.uuid, "account": resource.account_name}
+
+
+def before_attempt(resource: JobResource, attempt: int) -> Document:
+    """The status without what belongs to the runs of an earlier attempt, for the record of attempt `attempt`."""
+    record = resource.record
+    if record is None or not record.ended or attempt <= record.attempt:
+        return dict(resource.status)
+    return {name: value for name, value in resource.status.items() if name not in OF_ONE_ATTEMPT}
+
+
+def _is_followed(resource: JobResource) -> bool:
+    """Whether the recorded job was suspended and a newer attempt has begun: then that is what the record must keep."""
+    intent, record = resource.intent, resource.record
+    if intent is None or record is None or intent.origin.uid != resource.uid:
+        return False
+    return record.ended and intent.attempt > record.attempt
+
+
+def _is_suspended(status: Document) -> bool:
+    conditions = status.get("conditions") or ()
+    return any(item.get("type") == ConditionType.SUSPENDED and item.get("status") == "True" for item in conditions)
+
+
+def _history(resource: JobResource, attempt: int) -> Document:
+    """What the record of attempt `attempt` keeps of the attempts before it."""
+    record, spent = resource.record, spent_before(resource)
+    if record is None or attempt < record.attempt:
+        return {}
+    settled = resource.settled_attempts if attempt > record.attempt else record.settled_attempts
+    return _without_nulls({"settledAttempts": settled or None, "priorCostUSD": cost_text(spent) if spent else None})
+
+
+def _expires_at(resource: JobResource, action: RecordCreate) -> str | None:
+    """The expiry in the job's title; what was sent is taken from the spec where the answer does not repeat it."""
+    parsed = naming.parse_title(action.job.title) if action.job is not None else None
+    if parsed is not None:
+        return expiry_text(parsed.expiry)
+    if resource.spec is None or not action.signed_at:
+        return None
+    return expiry_text(expiry_of(resource.spec, action.signed_at))
 
 
 def _digest(resource: JobResource) -> str | None:

@@ -39,7 +39,7 @@ def project(
     if handled:
         new["lastHandledReconcileAt"] = handled
     if isinstance(situation, Situation) and situation.runs is not None:
-        _add_money(new, situation.runs, server_time if server_time is not None else wall)
+        _add_money(new, situation.runs, server_time if server_time is not None else wall, _prior_cost(resource))
     new = {name: value for name, value in new.items() if value is not None}
     if not cost_due and new | {"costUSD": None} == old | {"costUSD": None} and "costUSD" in old:
         return old
@@ -67,9 +67,7 @@ def _moved(resource: JobResource, old: Document, situation: Situation, wall: flo
         "phase": situation.phase.value,
         "endpoints": [endpoint.as_status() for endpoint in situation.endpoints] or None,
         "connectionSecretRef": {"name": situation.secret_name} if situation.secret_name else None,
-        "conditions": conditions.with_times(
-            conditions.job_conditions(situation), old.get("conditions") or (), now=now, generation=resource.generation
-        ),
+        "conditions": _conditions(old.get("conditions") or (), situation, now, resource.generation),
     }
     if situation.log_tail:
         new["logTail"] = tail(situation.log_tail)
@@ -78,8 +76,18 @@ def _moved(resource: JobResource, old: Document, situation: Situation, wall: flo
     if situation.ended is not None:
         new |= {"succeeded": int(situation.ended), "failed": int(not situation.ended), "active": 0}
     elif situation.job is not None:
-        new |= {"succeeded": 0, "failed": 0, "active": 0 if situation.phase is Phase.STOPPED else 1}
+        over = situation.phase in {Phase.STOPPED, Phase.SUSPENDED}
+        new |= {"succeeded": 0, "failed": 0, "active": 0 if over else 1}
     return new
+
+
+def _conditions(
+    before: Sequence[Mapping[str, Any]], situation: Situation, now: str, generation: int
+) -> list[conditions.Condition]:
+    found = conditions.job_conditions(situation)
+    if not situation.suspended and any(item.get("type") == ConditionType.SUSPENDED for item in before):
+        found.append(conditions.resumed_condition(situation))
+    return conditions.with_times(found, before, now=now, generation=generation)
 
 
 def _add_runs(new: Document, situation: Situation, now: str) -> None:
@@ -114,7 +122,11 @@ def _run(run: RemoteRun) -> Document:
     return document
 
 
-def _add_money(new: Document, runs: Sequence[RemoteRun], now: float) -> None:
+def _prior_cost(resource: JobResource) -> Decimal:
+    return resource.record.prior_cost if resource.record is not None else Decimal(0)
+
+
+def _add_money(new: Document, runs: Sequence[RemoteRun], now: float, prior: Decimal) -> None:
     run = current_run(runs)
     if run is None:
         return
@@ -123,7 +135,7 @@ def _add_money(new: Document, runs: Sequence[RemoteRun], now: float) -> None:
         new["hourlyRateUSD"] = rate_text(rate)
     cost = total_cost(runs, now)
     if cost is not None:
-        new["costUSD"] = cost_text(cost)
+        new["costUSD"] = cost_text(prior + cost)
 
 
 def tail(logs: str) -> str:

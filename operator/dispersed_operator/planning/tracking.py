@@ -2,7 +2,7 @@
 
 Guarantees: the job's own status decides, never a run's (failure mode 43); an unknown status counts as alive (mode 47);
 nothing of a job is shown, its connection data least of all, unless its title verifies against this resource (mode 52);
-a job that answers 404 is never created again.
+a job that the spec forbids is ended before its data is shown; a job that answers 404 is never created again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dispersed_operator.model import naming
-from dispersed_operator.model.job import DispersedJobSpec, Task
+from dispersed_operator.model.job import Task
 from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun, is_terminal
@@ -23,8 +23,11 @@ from dispersed_operator.planning.endpoints import (
     endpoints_of,
     expected_ports,
 )
-from dispersed_operator.planning.identity import claims, identity_of
+from dispersed_operator.planning.halting import plan_after_suspension, plan_halt
+from dispersed_operator.planning.identity import cancel_identities, claimed_by, derives
+from dispersed_operator.planning.limits import seconds_to_breach, spending_of
 from dispersed_operator.planning.missing import Gone, judge_missing
+from dispersed_operator.planning.retries import retry_may_follow
 from dispersed_operator.planning.vocabulary import (
     Action,
     ApplySecret,
@@ -50,8 +53,8 @@ EXTRA_AGAIN_SECONDS = 2.0
 RETRY_AGAIN_SECONDS = 15.0
 UNSEEN_AGAIN_SECONDS = 30.0
 COST_SECONDS = 900.0
+BREACH_AGAIN_SECONDS = 1.0
 FIRST_POLL_SECONDS = 30.0
-RETRY_SETTLING_SECONDS = 60.0
 LOG_READS = 5
 DUPLICATE_REASON = "duplicate of another job of the same DispersedJob"
 
@@ -74,12 +77,15 @@ def plan_tracking(resource: JobResource, facts: Facts) -> Action:
         return CancelJob(facts.memory.extras[0], DUPLICATE_REASON, extra=True)
     if _is_over(resource) and facts.job is None:
         return Rest(Kept(), EXTRA_AGAIN_SECONDS if facts.memory.extras else None)
+    after_suspension = plan_after_suspension(resource, facts)
+    if after_suspension is not None:
+        return after_suspension
     if not resource.has_finalizer and _recorded_by_us(resource, facts):
         return RestoreFinalizer()
     if not facts.account.reachable:
         return _without_account(facts)
     if isinstance(facts.job, Missing):
-        return _missing(resource, facts, uuid, facts.job)
+        return plan_halt(resource, facts, facts.job, ()) or _missing(resource, facts, uuid, facts.job)
     if facts.job is None and not facts.polled and not facts.forced and resource.status.get("phase"):
         return Rest(Kept(), FIRST_POLL_SECONDS)
     job = facts.job or facts.snapshot_job
@@ -88,19 +94,29 @@ def plan_tracking(resource: JobResource, facts: Facts) -> Action:
         return ReadJob(uuid)
     if facts.job is None and _lost_a_run(resource, runs):
         return ReadJob(uuid)
-    if claims(job, identity_of(resource, facts.cluster_id), range(1, resource.highest_attempt() + 1)) is None:
-        return adoption.ambiguous(f"the title of remote job {uuid}, which the status records, is not this resource's")
+    return _of_job(resource, facts, job, runs)
+
+
+def _of_job(resource: JobResource, facts: Facts, job: RemoteJob, runs: tuple[RemoteRun, ...]) -> Action:
+    """What follows from a job and its runs as they were seen."""
+    if claimed_by(resource, facts.cluster_id, job, range(1, resource.highest_attempt() + 1)) is None:
+        text = f"the title of remote job {job.uuid}, which the status records, is not this resource's"
+        return adoption.ambiguous(text)
+    halt = plan_halt(resource, facts, job, runs)
+    if halt is not None:
+        return halt
     if job.terminal and not retry_may_follow(job, runs, resource.spec, facts):
         return _ended(resource, facts, job, runs)
     return _alive(resource, facts, job, runs)
 
 
 def _recorded_by_us(resource: JobResource, facts: Facts) -> bool:
-    """Whether the record carries this very resource's token; a status that somebody made up holds nothing back."""
+    """Whether the record carries the token of this resource or of its earlier self; a status that somebody made up
+    holds nothing back."""
     record = resource.record
     if record is None or not 0 < record.attempt <= naming.MAX_ATTEMPT:
         return False
-    return record.token == naming.create_token(identity_of(resource, facts.cluster_id), record.attempt)
+    return any(derives(record, identity) for identity in cancel_identities(resource, facts.cluster_id))
 
 
 def _lost_a_run(resource: JobResource, runs: Sequence[RemoteRun]) -> bool:
@@ -154,23 +170,12 @@ def _missing(resource: JobResource, facts: Facts, uuid: str, missing: Missing) -
     if isinstance(verdict, Problem):
         return Rest(_stalled(verdict.reason, verdict.message), ACCOUNT_AGAIN_SECONDS)
     if isinstance(verdict, Rest):
-        return Rest(Kept(), verdict.after)
+        return Rest(Kept(_account_problem(facts)), verdict.after)
     return verdict
 
 
 def _stalled(reason: Reason, message: str) -> Situation:
     return Situation(phase=Phase.UNKNOWN, reason=reason, message=message, created=Created.YES, stalled=True)
-
-
-def retry_may_follow(job: RemoteJob, runs: Sequence[RemoteRun], spec: DispersedJobSpec | None, facts: Facts) -> bool:
-    """Whether the service may still start another run of a failed job: its own retries are not used up, and the failure
-    is fresh (API reference §11.3 leaves open what the job's status says in between)."""
-    retries = spec.retry.remote_retries if spec is not None else 0
-    if job.status != "FAILED" or not retries or len(runs) > retries:
-        return False
-    ended = max((run.ended_at for run in runs if run.ended_at is not None), default=job.completed_at)
-    server_time = facts.account.server_time
-    return ended is not None and server_time is not None and server_time < ended.timestamp() + RETRY_SETTLING_SECONDS
 
 
 def _ended(resource: JobResource, facts: Facts, job: RemoteJob, runs: tuple[RemoteRun, ...]) -> Action:
@@ -229,7 +234,8 @@ def _alive(resource: JobResource, facts: Facts, job: RemoteJob, runs: tuple[Remo
         endpoints=endpoints,
         secret_name=_wanted_secret(resource) if running and expected and published else None,
     )
-    return Rest(_with_edit(resource, facts, situation), _look_again(facts, job, run, reason))
+    after = _earlier(_look_again(facts, job, run, reason), _to_breach(resource, facts, job, runs))
+    return Rest(_with_edit(resource, facts, situation), after)
 
 
 def _stage(job: RemoteJob, run: RemoteRun | None) -> tuple[Phase, Reason, str]:
@@ -302,6 +308,18 @@ def _with_edit(resource: JobResource, facts: Facts, situation: Situation) -> Sit
         endpoints=situation.endpoints,
         secret_name=situation.secret_name,
     )
+
+
+def _to_breach(resource: JobResource, facts: Facts, job: RemoteJob, runs: tuple[RemoteRun, ...]) -> float | None:
+    """When a limit of the spec will be reached, and not before the next moment that can show it."""
+    if resource.spec is None:
+        return None
+    due = seconds_to_breach(resource.spec.limits, spending_of(resource, job, runs, facts.account.server_time))
+    return max(due, BREACH_AGAIN_SECONDS) if due is not None else None
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    return min((item for item in (one, other) if item is not None), default=None)
 
 
 def _look_again(facts: Facts, job: RemoteJob, run: RemoteRun | None, reason: Reason) -> float | None:

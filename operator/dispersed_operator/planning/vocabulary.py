@@ -12,13 +12,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dispersed_operator.model.event_reasons import EventReason
-from dispersed_operator.model.intent import AccountMark, Intent, Refusal
+from dispersed_operator.model.intent import AccountMark, Refusal
+from dispersed_operator.model.orphan import OrphanCause, OrphanDecision
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.model.status import Phase
 from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.planning.endpoints import Endpoint
 from dispersed_operator.planning.matching import ListingIndex
+from dispersed_operator.planning.memory import Inspected as Inspected  # noqa: PLC0414 - one of the words
+from dispersed_operator.planning.memory import Memory as Memory  # noqa: PLC0414 - one of the words
+from dispersed_operator.planning.memory import OwnAttempt as OwnAttempt  # noqa: PLC0414 - one of the words
+from dispersed_operator.planning.memory import SendState as SendState  # noqa: PLC0414 - one of the words
+from dispersed_operator.planning.memory import Sighting as Sighting  # noqa: PLC0414 - one of the words
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,8 @@ class AccountFacts:
     reading and cancelling can be tried. `expiry_enforced`: the service refuses replays and stale signatures, so absence
     can be proven; None while the probes have not told. `server_time`: seconds since the epoch by the newest `Date` plus
     monotonic time, None if never heard. `continuous_keys`: public keys whose recorded jobs are readable with the
-    present key.
+    present key. `doubt`: so many jobs vanished at once that none of them is believed to be gone (failure mode 28).
+    `frozen`: why nothing may be cancelled now: the cluster may be a copy of another one (mode 70).
     """
 
     name: str
@@ -49,6 +56,8 @@ class AccountFacts:
     server_time: float | None
     server_date_age: float | None
     continuous_keys: frozenset[str] = frozenset()
+    doubt: Problem | None = None
+    frozen: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,75 +65,6 @@ class Missing:
     """A read of the remote job answered 404, at `server_date` (epoch seconds). Not believed at once (protocol D3)."""
 
     server_date: int
-
-
-class SendState(StrEnum):
-    """What this process did with the intent that it won: nothing yet, or the POST was answered one way or another."""
-
-    WON = "won"
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class OwnAttempt:
-    """The in-memory journal of an intent that this very process won (protocol C3 to C6).
-
-    `won_at` is monotonic. `intent` is what was won: it may be stripped from the object meanwhile. `uuid` is set once
-    accepted; `refusal` and `message` once refused; `message` once unknown.
-    """
-
-    nonce: str
-    won_at: float
-    state: SendState = SendState.WON
-    intent: Intent | None = None
-    uuid: str | None = None
-    job: RemoteJob | None = None
-    refusal: Refusal | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """One complete listing that showed no job of the pending create: when (server time), with which page size, and of
-    which account."""
-
-    server_date: int
-    page_size: int
-    account: AccountMark | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What the reconciler remembers of one resource between passes. Losing it costs time, never safety.
-
-    Create: `own` is the journal of an intent that this process won; `last_post` when its POST ended (monotonic).
-    Lookup, of the pending create named by `lookup_for`: `lookups` done, `next_lookup` (monotonic), `sightings`, and
-    `first_seen`, the server time of the first sight of a create whose time is lost. Cancel: `cancels` sent, the
-    `last_cancel` (monotonic), `cancelled_by_us`. `first_missing`: server date of the first 404 of the recorded job.
-    Duplicates: `extras` to cancel, the `last_extra` turn, since when one answers 404 (`extra_missing`; monotonic).
-    `reads` and `log_reads`: single reads of the run for endpoints and for logs. `released`: our finalizer is off,
-    nothing is left to do.
-    """
-
-    own: OwnAttempt | None = None
-    last_post: float = float("-inf")
-    lookup_for: str = ""
-    lookups: int = 0
-    next_lookup: float = float("-inf")
-    sightings: tuple[Sighting, ...] = ()
-    first_seen: int | None = None
-    cancels: int = 0
-    last_cancel: float = float("-inf")
-    cancelled_by_us: bool = False
-    first_missing: int | None = None
-    extras: tuple[str, ...] = ()
-    extra_missing: tuple[tuple[str, float], ...] = ()
-    last_extra: float = float("-inf")
-    reads: int = 0
-    log_reads: int = 0
-    released: bool = False
 
 
 class SecretState(StrEnum):
@@ -179,9 +119,9 @@ class Created(StrEnum):
 class Situation:
     """Where a resource stands, in the words of its status. planning/status.py turns it into conditions.
 
-    `ready`: what the task promises holds. `stalled`: a person must act, or the job ended badly. `ended`: `True`
-    succeeded, `False` failed, None not ended. `job` and `runs` are what is to be shown; None keeps what the status
-    says. `endpoints` and `secret_name` are all that is published now.
+    `ready`: what the task promises holds. `stalled`: a person must act, or the job ended badly. `suspended`: as asked,
+    no job lives. `ended`: `True` succeeded, `False` failed, None not ended. `job` and `runs` are what is to be shown;
+    None keeps what the status says. `endpoints` and `secret_name` are all that is published now.
     """
 
     phase: Phase
@@ -190,6 +130,7 @@ class Situation:
     created: Created
     ready: bool = False
     stalled: bool = False
+    suspended: bool = False
     ended: bool | None = None
     account_problem: Problem | None = None
     job: RemoteJob | None = None
@@ -305,6 +246,15 @@ class RememberMissing:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordEnding:
+    """Write down why the recorded job is to end, before its cancel is sent: a crash must not make it look cancelled by
+    a stranger. `ending` is one of `observed.ENDINGS`; `message` says what happened, with the amount."""
+
+    ending: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelJob:
     """D4: PUT cancel with a reason. The answer is not believed; the job is read again."""
 
@@ -329,6 +279,19 @@ class DeleteSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveOrphan:
+    """Make the DispersedOrphan for a job that is to outlive its resource, before the finalizer goes.
+
+    `uuid` and `token`: what is known of the job; `decision`: what sweeper and reaper are to do with it.
+    """
+
+    uuid: str | None
+    token: str | None
+    decision: OrphanDecision
+    cause: OrphanCause
+
+
+@dataclass(frozen=True, slots=True)
 class DropFinalizer:
     """D6: write `situation` (the final cost), then remove our finalizer by compare-and-swap; an Event says what was
     verified."""
@@ -337,6 +300,31 @@ class DropFinalizer:
     message: str
     situation: Situation | None
     forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InspectOrigin:
+    """Read afresh whether the object lives that an inherited intent (`uid`, `namespaced_name`) or, without one, an
+    inherited record was made for: the object that derives the token `subject` for `attempt`."""
+
+    subject: str
+    cluster_id: str
+    uid: str | None
+    namespaced_name: str | None
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetInheritance:
+    """Clear, by compare-and-swap, a status that speaks of another object's job."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseAnswer:
+    """A person's annotation, `text`, is not acted on: an Event says why, once."""
+
+    text: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,9 +348,14 @@ Action = (
     | RecordCreate
     | RememberSighting
     | RememberMissing
+    | RecordEnding
     | CancelJob
     | ApplySecret
     | DeleteSecret
+    | LeaveOrphan
     | DropFinalizer
     | ApplyAnswer
+    | InspectOrigin
+    | ForgetInheritance
+    | RefuseAnswer
 )

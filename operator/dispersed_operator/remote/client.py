@@ -51,7 +51,7 @@ from dispersed_operator.remote.limiter import Limiter, Reservation
 from dispersed_operator.remote.outcomes import CreateOutcome, classify_create, classify_failure
 from dispersed_operator.remote.paging import MAX_PAGE_SIZE, JobPage, RunPage, read_every_page
 from dispersed_operator.remote.payloads import job_of_row, parse_job, parse_page, parse_run, run_of_row
-from dispersed_operator.remote.probes import Probes, run_probes
+from dispersed_operator.remote.probes import ListedPages, Probes, list_pages, run_probes
 from dispersed_operator.remote.scrub import secrets_of
 from dispersed_operator.remote.signing import Credentials, canonical_body, canonical_query
 from dispersed_operator.remote.transport import Answer, checked_base_url
@@ -183,6 +183,10 @@ class DispersedClient:
         probes = await run_probes(self._caller)
         self.replay_codes = probes.replay_codes
         return probes
+
+    async def list_pages(self) -> ListedPages:
+        """The first pages of the job list as they come, for a judgement on how the service lists."""
+        return await list_pages(self._caller)
 
     async def _post_job(self, body: bytes, *, signed_at: int, nonce: str) -> CreateOutcome:
         content = _checked_body(body)

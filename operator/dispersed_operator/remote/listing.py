@@ -134,6 +134,20 @@ async def live_jobs(client: DispersedClient) -> tuple[RemoteJob, ...]:
     return tuple(job for job in await _live(read_page) if not job.terminal)
 
 
+async def dated_live_jobs(client: DispersedClient) -> tuple[tuple[RemoteJob, ...], int]:
+    """As `live_jobs`, with the `Date` of the first page in epoch seconds. Raises MalformedAnswer for a page out of a
+    cache or without a `Date`."""
+    dates: list[int] = []
+
+    async def read_page(number: int) -> JobPage:
+        page = await client.page_jobs(page=number, limit=MAX_PAGE_SIZE, statuses=LIVE_STATUSES)
+        dates.append(_trusted_date(page))
+        return page
+
+    jobs = tuple(job for job in await _live(read_page) if not job.terminal)
+    return jobs, dates[0]
+
+
 async def live_runs(client: DispersedClient) -> tuple[RemoteRun, ...]:
     """The runs with a status that is known to be live, without logs; a run that does not name its job is left out."""
 

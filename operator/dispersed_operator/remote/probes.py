@@ -1,8 +1,8 @@
-"""The probes of an account: does the service really refuse a replay, and from which age a signature?
+"""The probes of an account: does the service really refuse a replay, from which age a signature, and how does it list?
 
-Why it exists: a proof of absence rests on signatures that expire, and that is checked per account and not assumed
-(protocol, "The property to build on", 3). All probes are GETs and free. Invariant: a probe that met trouble of the
-network or of the service gives no verdict at all; it raises.
+Why it exists: a proof of absence rests on signatures that expire and on listings that add up, and both are checked per
+account and not assumed (protocol, "The property to build on", 3). All probes are GETs and free. Invariant: a probe that
+met trouble of the network or of the service gives no verdict at all; it raises.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dispersed_operator.errors import MalformedAnswer
+from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.remote.caller import SignedCaller, Target, status_error
 from dispersed_operator.remote.outcomes import refusal_key
-from dispersed_operator.remote.payloads import parse_error
+from dispersed_operator.remote.paging import MAX_PAGE_SIZE
+from dispersed_operator.remote.payloads import RawPage, job_of_row, parse_error, parse_page
 from dispersed_operator.remote.signing import SignedRequest, canonical_query
 from dispersed_operator.remote.transport import Answer
 
@@ -42,6 +44,29 @@ class Probes:
     def expiry_enforced(self) -> bool:
         """Whether a negative listing can ever be conclusive on this account (else `ExpiryNotEnforced`)."""
         return self.replay_refused and self.stale_refused
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPages:
+    """How the service lists jobs: the rows of the first page and, unless they are all, of the second.
+
+    `reported_limit` and `total` are None if the first page did not say.
+    """
+
+    rows: tuple[RemoteJob, ...]
+    more_rows: tuple[RemoteJob, ...]
+    asked: int
+    reported_limit: int | None
+    total: int | None
+
+
+async def list_pages(caller: SignedCaller) -> ListedPages:
+    """Read the first pages as the service sends them, without the checks of a complete listing. Raises RemoteError."""
+    first, rows = await _page(caller, 1)
+    more: tuple[RemoteJob, ...] = ()
+    if rows and (len(rows) >= MAX_PAGE_SIZE or first.total is None or first.total > len(rows)):
+        _, more = await _page(caller, 2)
+    return ListedPages(rows, more, MAX_PAGE_SIZE, first.limit, first.total)
 
 
 async def run_probes(caller: SignedCaller) -> Probes:
@@ -75,12 +100,21 @@ async def run_probes(caller: SignedCaller) -> Probes:
     )
 
 
+async def _page(caller: SignedCaller, number: int) -> tuple[RawPage, tuple[RemoteJob, ...]]:
+    query = canonical_query([("limit", str(MAX_PAGE_SIZE)), ("page", str(number)), ("sort", "-created_at")])
+    answer = await caller.call(Target("GET", _ROUTE, _ROUTE, query))
+    page = parse_page(answer.body)
+    return page, tuple(job_of_row(row) for row in page.rows)
+
+
 async def _probed(caller: SignedCaller, request: SignedRequest) -> tuple[Answer, str]:
-    """An answer that is a verdict: 2xx from the service itself, or a refusal. Raises on everything else."""
+    """An answer that is a verdict: a page from the service itself, or a refusal. Raises on everything else."""
     async with caller.limiter.slot():
         answer = await caller.send_once(request, _ROUTE)
     if answer.cached:
         raise MalformedAnswer("a cache answered a probe, so it says nothing about the service")
-    if not answer.ok and answer.status not in _REFUSING:
+    if answer.ok:
+        parse_page(answer.body)  # raises: what is no page was not written by the service, whatever its status says
+    elif answer.status not in _REFUSING:
         raise status_error(answer, caller.scrubber())
     return answer, refusal_key(answer.status, parse_error(answer.body))

@@ -15,6 +15,8 @@ from enum import StrEnum
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from dispersed_operator.model.keys import Kind
+from dispersed_operator.model.orphan import OrphanCause
+from dispersed_operator.planning.sweep import Standing
 from dispersed_operator.telemetry.vocabulary import (
     METHODS,
     PHASES,
@@ -25,6 +27,7 @@ from dispersed_operator.telemetry.vocabulary import (
     LookupResult,
     ReconcileResult,
     ResolveAnswer,
+    SweepResult,
     member,
 )
 from dispersed_operator.workqueue import Lane
@@ -56,12 +59,14 @@ class Metrics:
         self._reconciling()
         self._remote()
         self._creating()
+        self._sweeping()
         self._world()
         _from_zero(self._creates, CreateOutcome)
         _from_zero(self._lookups, LookupResult)
         _from_zero(self._cancels, CancelResult)
         _from_zero(self._resolved, ResolveAnswer)
         _from_zero(self._events, EventResult)
+        _from_zero(self._orphans_left, OrphanCause)
 
     def expose(self) -> bytes:
         """The exposition in Prometheus' text format (`CONTENT_TYPE`)."""
@@ -151,6 +156,29 @@ class Metrics:
         self._resolved = self._counter(prefix + "create_resolved", "Unknown creates settled by a person.", ("answer",))
         self._unknown = self._gauge(prefix + "create_unknown", "Resources whose create has an unknown outcome now.")
 
+    def _sweeping(self) -> None:
+        prefix = PREFIX
+        account = ("namespace", "account")
+        self._sweeps = self._counter(prefix + "sweeps", "Sweeps of an account, by result.", (*account, "result"))
+        self._sweep_age = self._gauge(
+            prefix + "sweep_age_seconds", "Age of the last complete sweep of an account.", account
+        )
+        self._sweep_jobs = self._gauge(
+            prefix + "sweep_jobs",
+            "Live remote jobs of an account at its last sweep. `orphan` and `duplicate` cost money for nobody; `copy` "
+            "(made by a person) and `foreign` (another cluster's, or nobody's) are never touched.",
+            (*account, "standing"),
+        )
+        self._sweep_cancels = self._counter(
+            prefix + "sweep_cancels", "Cancels sent by the sweep.", (*account, "standing")
+        )
+        self._sweep_held_back = self._gauge(
+            prefix + "sweep_held_back", "Cancels that the cap kept from the last sweep of an account.", account
+        )
+        self._orphans_left = self._counter(
+            prefix + "orphans_left", "Remote jobs that a resource left behind when it went, by cause.", ("cause",)
+        )
+
     def _world(self) -> None:
         prefix = PREFIX
         self._jobs = self._gauge(prefix + "jobs", "DispersedJobs by phase.", ("phase",))
@@ -227,7 +255,9 @@ class Metrics:
 
     def account_gone(self, namespace: str, account: str) -> None:
         """Forget the series of an account that was deleted."""
-        for metric in (self._poll_seconds, self._poll_age, self._account_ready, self._account_offset):
+        polling = (self._poll_seconds, self._poll_age, self._account_ready, self._account_offset)
+        sweeping = (self._sweeps, self._sweep_age, self._sweep_jobs, self._sweep_cancels, self._sweep_held_back)
+        for metric in (*polling, *sweeping):
             metric.remove_by_labels({"namespace": namespace, "account": account})
 
     # -- create and cancel --------------------------------------------------------------------------------------------
@@ -275,6 +305,30 @@ class Metrics:
     def creates_unknown(self, count: int) -> None:
         """How many resources have a create of unknown outcome now."""
         self._unknown.set(count)
+
+    # -- the sweep ----------------------------------------------------------------------------------------------------
+
+    def swept(self, namespace: str, account: str, result: SweepResult) -> None:
+        """A sweep of an account ended."""
+        self._sweeps.labels(namespace, account, result.value).inc()
+
+    def sweep_age(self, namespace: str, account: str, seconds: float) -> None:
+        """Age of the last complete sweep of an account."""
+        self._sweep_age.labels(namespace, account).set(seconds)
+
+    def sweep_found(self, namespace: str, account: str, counts: Mapping[Standing, int], *, held_back: int) -> None:
+        """How the live jobs of an account stand, and how many cancels the cap held back."""
+        for standing in Standing:
+            self._sweep_jobs.labels(namespace, account, standing.value).set(counts.get(standing, 0))
+        self._sweep_held_back.labels(namespace, account).set(held_back)
+
+    def sweep_cancelled(self, namespace: str, account: str, standing: Standing) -> None:
+        """The sweep asked for a cancel."""
+        self._sweep_cancels.labels(namespace, account, standing.value).inc()
+
+    def orphan_left(self, cause: OrphanCause) -> None:
+        """A resource went and left its remote job behind."""
+        self._orphans_left.labels(cause.value).inc()
 
     # -- the world ----------------------------------------------------------------------------------------------------
 

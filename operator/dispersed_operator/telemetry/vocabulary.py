@@ -61,6 +61,14 @@ class ResolveAnswer(StrEnum):
     ABANDON = "abandon"
 
 
+class SweepResult(StrEnum):
+    """How a sweep of an account ended; `withheld`: cluster or account may be another one, so nothing was judged."""
+
+    DONE = "done"
+    FAILED = "failed"
+    WITHHELD = "withheld"
+
+
 PHASES = frozenset(phase.value for phase in Phase)
 ROUTES = frozenset(
     {

@@ -83,6 +83,8 @@ async def test_without_a_proven_order_a_listing_never_stops_early(bench: Bench, 
     assert uuids(listing) == expected
 
 
+@pytest.mark.failure_mode(39)
+@pytest.mark.failure_mode(65)
 async def test_ties_that_change_places_hide_no_row(bench: Bench) -> None:
     """Each attempt either holds every row or raises; it never says "complete" with a row missing."""
     expected = set(insert_jobs(bench, [5] * 8))

@@ -92,6 +92,16 @@ JOB_CASES = [
         job(connection={"secretName": "Mine"}),
         job(connection={"secretName": "mine"}),
     ),
+    *(
+        Case(f"spec.limits.{field}", says, job(limits={field: refused}), job(limits={field: accepted}))
+        for field in ("maxHourlyRateUSD", "maxCostUSD")
+        for says, refused, accepted in (
+            ("not an amount: write US dollars", "1,50", "1.50"),
+            ("not an amount: write US dollars", "1e3", "1000"),
+            ("not an amount: write US dollars", "-1", "0.0001"),
+            ("set spec.suspend to true instead", "0.00", "0.01"),
+        )
+    ),
     template_case("title", "one line of ASCII text", {"title": "Tür"}, {"title": "door"}),
     template_case("title", "one line of ASCII text", {"title": "a\nb"}, {"title": "a" * 200}),
     template_case("description", "only ASCII text can be signed", {"description": "é"}, {"description": "a\n\tb"}),

@@ -47,6 +47,9 @@ FULL_SPECS: dict[str, Json] = {
         "deadlines": {"assignSeconds": 300, "startSeconds": 300, "runSeconds": 60},
         "retry": {"remoteRetries": 0},
         "connection": {"secretName": "s"},
+        "suspend": True,
+        "limits": {"maxHourlyRateUSD": "1.50", "maxCostUSD": "25", "maxLifetimeSeconds": 3600},
+        "deletionPolicy": "Orphan",
     },
     ACCOUNT.kind: {
         "baseURL": "https://api.dispersed.com",
@@ -61,6 +64,7 @@ STATUS: dict[str, list[Json]] = {
         LOCKING,
         {"status": {"phase": "Failed", "create": {"uuid": "u"}}},
         {"status": {"create": None}},
+        {"status": {"phase": "Suspended", "create": {"locked": False, "ended": True}}},
         LOCKING,
     ],
     ACCOUNT.kind: [{"status": {"liveJobs": 1}}, {"status": {"liveJobs": None}}],

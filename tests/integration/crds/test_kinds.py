@@ -47,6 +47,12 @@ JOB_STATUS = DispersedJobStatus(
         not_after=MOMENT,
         account=AccountStamp(host="localhost:1", public_key="p", identity="i"),
         body_sha256="0" * 64,
+        expires_at="never",
+        ending="Suspended",
+        ending_message="spec.suspend was set to true",
+        ended=True,
+        settled_attempts=1,
+        prior_cost_usd="1.2500",
     ),
     start_time=MOMENT,
     completion_time=MOMENT,
@@ -108,7 +114,8 @@ def test_defaults_are_stored_and_equal_those_of_the_models(control_plane: Contro
     assert spec["retry"] == {"remoteRetries": 0}
     assert (spec["template"]["tag"], spec["template"]["ssh"]["user"]) == ("latest", "duser")
     assert DispersedJobSpec.from_api(spec) == DispersedJobSpec.from_api(written["spec"])
-    assert {"accountRef", "connection", "resources"}.isdisjoint(spec)
+    assert (spec["suspend"], spec["deletionPolicy"]) == (False, "Cancel")
+    assert {"accountRef", "connection", "limits", "resources"}.isdisjoint(spec)
 
 
 def test_account_defaults_are_stored(control_plane: ControlPlane, namespace: str) -> None:
@@ -157,7 +164,7 @@ def test_all_that_a_status_can_say_is_stored_as_said_and_can_be_taken_back(
 @pytest.mark.parametrize(
     ("field", "document"),
     [
-        ("spec.suspend", job("strict", suspend=True)),
+        ("spec.restartPolicy", job("strict", restartPolicy="Never")),
         ("spec.template.command", job("strict", template={"command": ["sh"]})),
         (
             "spec.template.env[0].valueFrom",

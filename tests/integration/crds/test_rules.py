@@ -35,6 +35,10 @@ BOUND_CASES = [
     ("spec.deadlines.runSeconds", job(deadlines={"runSeconds": 59}), job(deadlines={"runSeconds": 60})),
     ("spec.deadlines.runSeconds", job(deadlines={"runSeconds": 7776001}), job(deadlines={"runSeconds": 7776000})),
     ("spec.retry.remoteRetries", job(retry={"remoteRetries": -1}), job(retry={"remoteRetries": 10})),
+    ("spec.limits.maxLifetimeSeconds", job(limits={"maxLifetimeSeconds": 59}), job(limits={"maxLifetimeSeconds": 60})),
+    ("spec.limits.maxCostUSD", job(limits={"maxCostUSD": 25}), job(limits={"maxCostUSD": "25"})),
+    ("spec.deletionPolicy", job(deletionPolicy="Keep"), job(deletionPolicy="Orphan")),
+    ("spec.suspend", job(suspend="true"), job(suspend=True)),
     ("spec.accountRef.kind", job(accountRef={"kind": "Account", "name": "a"}), job(accountRef={"name": "a"})),
     (
         "spec.connection.secretName",
@@ -49,7 +53,7 @@ BOUND_CASES = [
 # Rules that compare with the stored object; test_immutability.py takes each of them through a refused edit.
 TRANSITION_RULES = {
     "spec.accountRef", "spec.template", "spec.deadlines", "spec.retry", "spec.task", "spec.baseURL",
-    "spec.credentialsSecretRef.name",
+    "spec.credentialsSecretRef.name", "spec.limits.maxLifetimeSeconds",
 }  # fmt: skip
 
 

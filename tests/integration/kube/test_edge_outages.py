@@ -10,7 +10,7 @@ import pytest
 
 from dispersed_devenv.controlplane import ControlPlane
 from dispersed_operator.kube.client import DISPERSED_JOBS
-from dispersed_operator.model.keys import Kind
+from dispersed_operator.model.keys import NAMESPACED_KINDS
 from tests.integration.kube.harness import client_for, create_job, new_namespace, until, watching
 from tests.integration.kube.lagging import lagging_server
 from tests.support.controlplane import CRDS, temporary_control_plane
@@ -36,7 +36,7 @@ async def test_kinds_that_are_installed_after_the_start_are_watched(own_plane: C
     own_plane.kubectl("delete", "crd", "--ignore-not-found", *CRD_NAMES)
     namespace = new_namespace(own_plane)
     async with watching(own_plane.kubeconfig, namespace) as watcher:
-        await until(lambda: watcher.edge.unwatched == frozenset(Kind))
+        await until(lambda: watcher.edge.unwatched == frozenset(NAMESPACED_KINDS))
         assert not watcher.edge.ready
         await asyncio.to_thread(own_plane.apply, *sorted(CRDS.glob("*.yaml")))
         async with client_for(own_plane.kubeconfig) as client:
@@ -55,7 +55,7 @@ async def test_kinds_that_a_lagging_server_did_not_list_are_watched_once_it_does
         watching(server.kubeconfig, namespace, namespaces=[namespace] if namespaced else None) as watcher,
         client_for(plane.kubeconfig) as client,
     ):
-        await until(lambda: watcher.edge.unwatched == frozenset(Kind))
+        await until(lambda: watcher.edge.unwatched == frozenset(NAMESPACED_KINDS))
         server.lagging = False  # no CRD changes after this: nothing tells kopf to look again
         await create_job(client, namespace)
         await until(lambda: watcher.saw("train"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ from kubernetes.aio.client import Configuration
 
 from dispersed_operator.errors import SettingsError
 from dispersed_operator.kube.client import NAMESPACES, KubeClient
-from dispersed_operator.kube.credentials import Credentials, InCluster, Kubeconfig, find_credentials, watch_session
+from dispersed_operator.kube.credentials import (
+    Credentials,
+    InCluster,
+    Kubeconfig,
+    authorities,
+    find_credentials,
+    watch_session,
+)
 from tests.unit.kube.scripted import Script, ok, serving
 
 
@@ -156,3 +164,41 @@ async def test_both_clients_send_the_token_of_the_moment(tmp_path: Path) -> None
             await session.get(f"{url}/watch")
     sent = [headers["Authorization"] for headers in script.headers]
     assert sent == ["Bearer first", "Bearer first", "Bearer second", "Bearer second"]
+
+
+# --- the authorities that vouch for the API server ---
+
+
+def pem(*contents: bytes) -> str:
+    """Certificates in form only; their fingerprint is that of the bytes."""
+    return "".join(ssl.DER_cert_to_PEM_cert(content) for content in contents)
+
+
+def trusting(**changes: Any) -> Configuration:
+    configuration = Configuration(host="https://127.0.0.1:6443")
+    for name, value in changes.items():
+        setattr(configuration, name, value)
+    return configuration
+
+
+@pytest.mark.failure_mode(70)
+def test_the_authorities_are_told_by_their_certificates_wherever_these_come_from(tmp_path: Path) -> None:
+    file = tmp_path / "ca.crt"
+    file.write_text("a comment\n" + pem(b"two", b"one"))
+    from_file = authorities(trusting(ssl_ca_cert=str(file)))
+    assert len(from_file) == 2
+    assert authorities(trusting(ca_cert_data=pem(b"one", b"two"))) == from_file, "order and comments say nothing"
+    assert set(authorities(trusting(ca_cert_data=pem(b"two")))) < set(from_file)
+    assert not set(authorities(trusting(ca_cert_data=pem(b"three")))) & set(from_file)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "because"),
+    [
+        (Configuration(host="http://127.0.0.1:8080"), "nothing is verified without TLS"),
+        (trusting(verify_ssl=False, ca_cert_data=pem(b"one")), "the verification is switched off"),
+        (trusting(), "the authorities of the system vouch for everybody"),
+    ],
+)
+def test_without_an_authority_of_its_own_an_api_server_has_no_guard(configuration: Configuration, because: str) -> None:
+    assert authorities(configuration) == (), because

@@ -10,7 +10,7 @@ import yaml
 
 from dispersed_operator.model import cel, crd
 from dispersed_operator.model.base import ResourceModel
-from dispersed_operator.model.definitions import ACCOUNT, DEFINITIONS, JOB, ResourceDefinition
+from dispersed_operator.model.definitions import ACCOUNT, DEFINITIONS, JOB, ORPHAN, ResourceDefinition
 from dispersed_operator.model.structural import structural_schema
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -88,12 +88,19 @@ def test_every_field_is_described_for_kubectl_explain(definition: ResourceDefini
 def test_every_stored_default_is_named_in_the_description(definition: ResourceDefinition) -> None:
     for path, schema in fields(definition.schema()):
         if "default" in schema and schema["type"] != "object":
-            assert schema["description"].endswith(f"Default: `{schema['default']}`."), path
+            written = str(schema["default"]).lower() if schema["type"] == "boolean" else schema["default"]
+            assert schema["description"].endswith(f"Default: `{written}`."), path
 
 
 @EVERY_DEFINITION
 def test_everything_in_a_spec_is_bounded(definition: ResourceDefinition) -> None:
-    needed = {"string": {"maxLength"}, "array": {"maxItems"}, "integer": {"minimum", "maximum"}, "object": set()}
+    needed = {
+        "string": {"maxLength"},
+        "array": {"maxItems"},
+        "integer": {"minimum", "maximum"},
+        "object": set(),
+        "boolean": set(),
+    }
     for path, schema in fields(definition.schema()["properties"]["spec"]):
         if "enum" not in schema:
             assert needed[schema["type"]] <= set(schema), path
@@ -147,6 +154,7 @@ def test_only_the_locked_gate_stands_at_the_root() -> None:
         ".spec.template",
         ".spec.deadlines",
         ".spec.retry",
+        ".spec.limits.maxLifetimeSeconds",
     ]
     assert all("oldSelf.status.create.locked" in rule["rule"] for rule in at_root)
 
@@ -163,6 +171,14 @@ def test_names_and_columns_are_those_of_the_design() -> None:
     wide = [column.name.upper() for column in JOB.columns if column.wide]
     assert " ".join(wide) == "UUID RUNS COST REASON MESSAGE ACCOUNT"
     assert " ".join(column.name.upper() for column in ACCOUNT.columns) == "READY REASON HOST JOBS RATE KEY AGE"
+
+
+def test_orphans_belong_to_no_namespace_and_everything_else_to_one() -> None:
+    scopes = {definition.kind: definition.to_crd()["spec"]["scope"] for definition in DEFINITIONS}
+    assert scopes == {"DispersedAccount": "Namespaced", "DispersedJob": "Namespaced", "DispersedOrphan": "Cluster"}
+    assert (ORPHAN.plural, ORPHAN.short_name) == ("dispersedorphans", "dorph")
+    shown = [column.name.upper() for column in ORPHAN.columns if not column.wide]
+    assert " ".join(shown) == "DECISION PHASE ACCOUNT OWNER RATE COST SEEN AGE"
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)

@@ -65,7 +65,7 @@ def test_ports_and_ssh_read_with_their_defaults() -> None:
 
 
 def test_a_field_of_a_newer_schema_is_left_out_when_reading() -> None:
-    newer = MINIMAL | {"suspend": True, "template": {**MINIMAL["template"], "maxNodes": 1}}
+    newer = MINIMAL | {"restartPolicy": "Never", "template": {**MINIMAL["template"], "maxNodes": 1}}
     assert DispersedJobSpec.from_api(newer) == DispersedJobSpec.from_api(MINIMAL)
 
 

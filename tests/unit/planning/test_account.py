@@ -19,6 +19,7 @@ from dispersed_operator.planning.account import (
     project_account,
     read_credentials,
 )
+from dispersed_operator.planning.conformance import Check, echo_findings, passed, probe_findings, title_lost
 from dispersed_operator.planning.vocabulary import Problem
 from tests.support.builders import NOW
 
@@ -171,6 +172,40 @@ def test_probes_that_found_something_else_are_written_with_their_time() -> None:
     assert status["probes"]["replayRefused"] is False
     assert "expirySeconds" not in status["probes"]
     assert status["probes"]["checkedAt"] != _project()["probes"]["checkedAt"]
+
+
+def conformant(status: dict[str, Any]) -> dict[str, Any]:
+    (found,) = [item for item in status["conditions"] if item["type"] == "Conformant"]
+    return dict(found)
+
+
+UNSEEN = (*probe_findings(replay_refused=True, window_seconds=300), *echo_findings([]))
+
+
+@pytest.mark.reason("Conformant")
+def test_nothing_is_said_of_conformance_before_anything_was_examined() -> None:
+    assert [item["type"] for item in _project()["conditions"]] == ["Ready"]
+    assert (conformant(_project(findings=UNSEEN))["status"], conformant(_project(findings=UNSEEN))["reason"]) == (
+        "True",
+        "Conformant",
+    )
+
+
+def test_what_was_found_out_stands_until_it_is_examined_anew() -> None:
+    once = _project(findings=probe_findings(replay_refused=False, window_seconds=300))
+    assert conformant(once)["reason"] == "ExpiryNotEnforced"
+    assert conformant(_project(once, at=NOW + 999)) == conformant(once)
+    assert conformant(_project(once, findings=UNSEEN))["status"] == "True"
+
+
+@pytest.mark.failure_mode(41)
+@pytest.mark.reason("TitleNotEchoed")
+def test_a_title_that_was_lost_once_is_remembered_until_a_job_shows_it_whole() -> None:
+    lost = _project(findings=(title_lost(),))
+    assert conformant(lost)["reason"] == "TitleNotEchoed"
+    assert conformant(_project(lost, findings=UNSEEN))["reason"] == "TitleNotEchoed"
+    seen = passed(Check.TITLE, "the title of a job comes back as sent")
+    assert conformant(_project(lost, findings=(seen,)))["status"] == "True"
 
 
 def test_without_a_session_the_last_probes_stay() -> None:

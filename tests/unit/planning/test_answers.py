@@ -8,19 +8,19 @@ import pytest
 
 from dispersed_operator.model import naming
 from dispersed_operator.model.intent import Refusal
-from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.orphan import OrphanCause, OrphanDecision
 from dispersed_operator.planning.job import plan_job
 from dispersed_operator.planning.vocabulary import (
-    Action,
     ApplyAnswer,
     Facts,
+    LeaveOrphan,
     Missing,
     ReadJob,
     ReadListing,
     RecordCreate,
+    RefuseAnswer,
     RefuseIntent,
     Rest,
-    Situation,
 )
 from tests.support.builders import (
     IDENTITY,
@@ -46,41 +46,56 @@ def _answered(text: str, builder: JobBuilder | None = None) -> JobBuilder:
     return (builder or a_job().intent()).annotated(naming.RESOLVE_CREATE_ANNOTATION, text)
 
 
-def _ambiguous(action: Action) -> bool:
-    return (
-        isinstance(action, Rest)
-        and isinstance(action.situation, Situation)
-        and action.situation.reason is Reason.OWNERSHIP_AMBIGUOUS
-    )
+def _refused_once(text: str, given: Facts, because: str) -> None:
+    """An Event says why; then the lookup goes on as if nothing had been said."""
+    resource = _answered(text).resource
+    refusal = plan_job(resource, given)
+    assert isinstance(refusal, RefuseAnswer), because
+    told = replace(given, memory=memory(refused_answers=(refusal.text,)))
+    assert isinstance(plan_job(resource, told), ReadListing), because
 
 
 @pytest.mark.failure_mode(51)
 @pytest.mark.parametrize(("word", "refusal"), [("retry", Refusal.ABSENT), ("abandon", Refusal.ABANDONED)])
 def test_retry_and_abandon_settle_the_create_and_are_counted(word: str, refusal: Refusal) -> None:
-    action = plan_job(_answered(f"{TOKEN}:{word}").resource, DUE)
+    action = plan_job(_answered(f"{TOKEN}:{word}").resource, replace(DUE, memory=memory(orphan_left=True)))
     assert isinstance(action, ApplyAnswer)
     assert action.answer == word
     assert isinstance(action.then, RefuseIntent)
     assert action.then.refusal is refusal
 
 
+def test_an_abandoned_create_is_reported_before_it_is_given_up() -> None:
+    action = plan_job(_answered(f"{TOKEN}:abandon").resource, DUE)
+    assert action == LeaveOrphan(None, TOKEN, OrphanDecision.REPORT, OrphanCause.ABANDONED)
+
+
 @pytest.mark.parametrize(
     ("text", "because"),
     [
         ("", "nothing is said"),
-        ("retry", "it names no token"),
         (f"{'a' * 12}:retry", "it names another token"),
+        (naming.create_token(IDENTITY, 2) + ":retry", "it answers the next attempt, which does not exist yet"),
+    ],
+)
+@pytest.mark.failure_mode(62)
+def test_an_answer_to_something_else_changes_nothing(text: str, because: str) -> None:
+    assert isinstance(plan_job(_answered(text).resource, DUE), ReadListing), because
+
+
+@pytest.mark.parametrize(
+    ("text", "because"),
+    [
+        ("retry", "it names no token"),
         (f"{TOKEN}:perhaps", "it says nothing known"),
         (f"{TOKEN}:retry please", "it says more than is known"),
         (f"{TOKEN}:adopt=", "it names no job"),
         (f"{TOKEN}:adopt=../v1/jobs", "it names something that is no uuid"),
         (f"{TOKEN}:adopt={'0' * 65}", "it names something that is no uuid"),
-        (naming.create_token(IDENTITY, 2) + ":retry", "it answers the next attempt, which does not exist yet"),
     ],
 )
-@pytest.mark.failure_mode(62)
-def test_an_answer_that_names_nothing_valid_changes_nothing(text: str, because: str) -> None:
-    assert isinstance(plan_job(_answered(text).resource, DUE), ReadListing), because
+def test_an_answer_that_names_nothing_valid_is_refused_once_and_changes_nothing(text: str, because: str) -> None:
+    _refused_once(text, DUE, because)
 
 
 @pytest.mark.failure_mode(62)
@@ -125,15 +140,14 @@ def test_a_job_whose_title_verifies_is_adopted() -> None:
 
 
 @pytest.mark.failure_mode(52)
-@pytest.mark.reason("OwnershipAmbiguous")
 def test_a_job_of_somebody_else_is_not_adopted_whoever_asks() -> None:
-    resource = _answered(f"{TOKEN}:adopt={OTHER_JOB}").resource
-    assert _ambiguous(plan_job(resource, facts(at=SIGNED + 421, job=stranger(), runs=())))
+    given = facts(at=SIGNED + 421, job=stranger(), runs=())
+    _refused_once(f"{TOKEN}:adopt={OTHER_JOB}", given, "its title is not this resource's")
 
 
 def test_a_job_that_the_service_does_not_know_is_not_adopted() -> None:
-    resource = _answered(f"{TOKEN}:adopt={OTHER_JOB}").resource
-    assert _ambiguous(plan_job(resource, facts(at=SIGNED + 421, job=Missing(SIGNED + 421))))
+    given = facts(at=SIGNED + 421, job=Missing(SIGNED + 421))
+    _refused_once(f"{TOKEN}:adopt={OTHER_JOB}", given, "there is no such job")
 
 
 def test_a_job_cannot_be_adopted_through_an_account_that_cannot_be_asked() -> None:

@@ -134,6 +134,22 @@ def test_a_persistent_job_never_expires() -> None:
     assert expiry_of(_spec(PERSISTENT), SIGNED) == 0
 
 
+@pytest.mark.parametrize(
+    ("spec", "life", "because"),
+    [
+        (PERSISTENT, 86400, "nothing else ends it"),
+        (BATCH, 300, "shorter than its deadlines allow"),
+        (BATCH, 1200 + 3600 + 1, "its deadlines end it before"),
+    ],
+)
+def test_a_lifetime_is_the_expiry_where_the_deadlines_do_not_end_the_job_before(
+    spec: dict[str, Any], life: int, because: str
+) -> None:
+    given = DispersedJobSpec.from_api({**spec, "limits": {"maxLifetimeSeconds": life}})
+    assert expiry_of(given, SIGNED) == SIGNED + min(life, 4800 if spec is BATCH else life), because
+    assert expiry_of(given, naming.MAX_TIME - 10) == naming.MAX_TIME, because
+
+
 def test_an_expiry_beyond_the_last_second_is_that_second() -> None:
     assert expiry_of(_spec(), naming.MAX_TIME - 10) == naming.MAX_TIME
 

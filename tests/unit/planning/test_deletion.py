@@ -11,7 +11,7 @@ from dispersed_operator.model import naming
 from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.intent import Origin, Refusal
 from dispersed_operator.model.reasons import Reason
-from dispersed_operator.planning.deletion import CANCEL_DELAYS
+from dispersed_operator.planning.cancellation import CANCEL_DELAYS
 from dispersed_operator.planning.job import plan_job
 from dispersed_operator.planning.vocabulary import (
     Action,
@@ -309,39 +309,6 @@ def test_without_credentials_the_resource_stays_and_says_why(builder: JobBuilder
 
 
 FORCED = f"{naming.uid_mark(IDENTITY.uid)}:the account was closed by its provider"
-
-
-@pytest.mark.parametrize(
-    "builder",
-    [GOING, a_job().intent().deleting(), a_job().intent("{").deleting(), a_job().deleting()],
-)
-def test_a_person_who_names_the_object_and_a_reason_may_remove_the_finalizer(builder: JobBuilder) -> None:
-    forced = builder.annotated(naming.FORCE_FINALIZE_ANNOTATION, FORCED)
-    action = plan_job(forced.resource, facts(account=closed_account()))
-    assert isinstance(action, DropFinalizer)
-    assert action.forced
-    assert "NOT verified" in action.message
-
-
-@pytest.mark.parametrize(
-    ("text", "because"),
-    [
-        ("true", "it names no object"),
-        (f"{naming.uid_mark(IDENTITY.uid)}:", "it gives no reason"),
-        (f"{naming.uid_mark(IDENTITY.uid)}: ", "a blank is no reason"),
-        ("00000000:why not", "it names another object of this name"),
-        (f"{IDENTITY.uid}:why not", "only the first eight characters are asked for"),
-    ],
-)
-def test_a_force_that_does_not_name_this_very_object_is_ignored(text: str, because: str) -> None:
-    resource = GOING.annotated(naming.FORCE_FINALIZE_ANNOTATION, text).resource
-    assert plan_job(resource, facts()) == ReadJob(JOB), because
-
-
-def test_a_force_on_a_resource_that_is_not_deleting_does_nothing() -> None:
-    living = a_job().created().annotated(naming.FORCE_FINALIZE_ANNOTATION, FORCED).resource
-    assert plan_job(living, facts(**reads(RUNNING, [a_run()]))) != plan_job(GOING.resource, facts())
-    assert not isinstance(plan_job(living, facts(**reads(RUNNING, [a_run()]))), DropFinalizer)
 
 
 def test_the_newest_intent_is_settled_first_though_an_earlier_job_is_recorded() -> None:

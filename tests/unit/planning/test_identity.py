@@ -50,21 +50,6 @@ def _carrying(origin: Origin, **changes: object) -> JobBuilder:
     return a_job().intent(an_intent(origin=origin, **changes))
 
 
-@pytest.mark.parametrize("origin", [EARLIER_SELF, NEIGHBOUR, ELSEWHERE])
-@pytest.mark.parametrize("recorded", [False, True])
-@pytest.mark.failure_mode(13)
-@pytest.mark.failure_mode(36)
-@pytest.mark.reason("OwnershipAmbiguous")
-def test_an_intent_of_another_object_or_cluster_stalls_and_posts_nothing(origin: Origin, recorded: bool) -> None:
-    builder = _carrying(origin)
-    builder = builder.record() if recorded else builder
-    action = plan_job(builder.resource, facts(listing=a_listing()))
-    assert isinstance(action, Rest)
-    assert isinstance(action.situation, Situation)
-    assert action.situation.reason is Reason.OWNERSHIP_AMBIGUOUS
-    assert action.situation.stalled
-
-
 def test_ones_own_intent_is_not_foreign() -> None:
     assert not has_foreign_origin(a_job().intent().resource, CLUSTER)
     assert not has_foreign_origin(a_job().resource, CLUSTER)

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from dispersed_operator.model import naming
 from dispersed_operator.model.intent import IntentState, Origin, Refusal
-from dispersed_operator.model.observed import JobResource
+from dispersed_operator.model.job import Task
+from dispersed_operator.model.observed import ENDINGS, JobResource
+from dispersed_operator.model.orphan import OrphanCause
 from dispersed_operator.model.reasons import REASONS, Reason
 from dispersed_operator.model.remote import LIVE_STATUSES, RemoteJob
-from dispersed_operator.planning.identity import cancel_identities, claims, has_foreign_origin
+from dispersed_operator.planning.identity import cancel_identities, claims, has_foreign_origin, has_foreign_record
+from dispersed_operator.planning.inheritance import perceive
 from dispersed_operator.planning.job import plan_job
 from dispersed_operator.planning.matching import matches
 from dispersed_operator.planning.records import with_record
@@ -24,11 +27,14 @@ from dispersed_operator.planning.vocabulary import (
     ClaimIntent,
     DropFinalizer,
     Facts,
+    Inspected,
     Kept,
+    LeaveOrphan,
     Missing,
     OwnAttempt,
     Problem,
     RecordCreate,
+    RecordEnding,
     Rest,
     SecretState,
     SendCreate,
@@ -64,6 +70,7 @@ from tests.support.builders import (
 )
 
 TOKEN = naming.create_token(IDENTITY, 1)
+FOREIGN_TOKEN = naming.create_token(replace(IDENTITY, name="neighbour"), 1)
 STATUSES = [*LIVE_STATUSES, "COMPLETED", "FAILED", "CANCELLED", "HIBERNATING"]
 DATES = st.sampled_from([NOW, SIGNED + 419, SIGNED + 420, SIGNED + 450, SIGNED + 5000, SIGNED + 90_000])
 ORIGINS = [
@@ -71,6 +78,14 @@ ORIGINS = [
     Origin("99999999-0000-4000-8000-000000000000", IDENTITY.namespaced_name, CLUSTER),
     Origin("99999999-0000-4000-8000-000000000000", "team-a/neighbour", CLUSTER),
     Origin(IDENTITY.uid, IDENTITY.namespaced_name, "another cluster"),
+]
+WISHES: list[dict[str, Any]] = [
+    {"suspend": True},
+    {"deletionPolicy": "Orphan"},
+    {"deletionPolicy": "Orphan", "suspend": True},
+    {"limits": {"maxHourlyRateUSD": "0.30"}},
+    {"limits": {"maxHourlyRateUSD": "0.40", "maxCostUSD": "5"}},
+    {"limits": {"maxLifetimeSeconds": 120}},
 ]
 ANNOTATIONS = [
     (naming.PAUSED_ANNOTATION, "true"),
@@ -84,12 +99,23 @@ ANNOTATIONS = [
 
 seldom = st.integers(0, 3).map(lambda number: number == 3)
 rarely = st.integers(0, 15).map(lambda number: number == 15)
+wishes = st.sampled_from([{}] * 18 + WISHES)
+endings = st.fixed_dictionaries(
+    {},
+    optional={
+        "ending": st.sampled_from(ENDINGS).map(str),
+        "ended": st.booleans(),
+        "settledAttempts": st.just(1),
+        "priorCostUSD": st.sampled_from(["0.5000", "7.0000"]),
+    },
+)
 
 
 @st.composite
 def resources(draw: st.DrawFn) -> JobResource:
     """Any DispersedJob that the API server can hold, traces of us in any state of decay included."""
     builder: JobBuilder = a_job().persistent() if draw(seldom) else a_job()
+    builder = builder.spec({**builder.body["spec"], **draw(wishes)})
     kind = draw(st.sampled_from(["none", "open", "refused", "garbled"]))
     if kind in {"open", "refused"}:
         origin = draw(st.sampled_from(ORIGINS)) if draw(seldom) else ORIGINS[0]
@@ -106,8 +132,8 @@ def resources(draw: st.DrawFn) -> JobResource:
             "state": draw(st.sampled_from(["Unknown", "Accepted", "Refused"])),
             "signedAt": draw(st.sampled_from([None, "2026-11-18T06:40:10Z"])),
             "locked": draw(st.booleans()),
-        }
-        builder = builder.record(**fields)
+        } | ({"token": FOREIGN_TOKEN} if draw(seldom) else {})
+        builder = builder.record(**fields, **draw(endings))
     if draw(st.booleans()):
         builder = builder.status(connectionSecretRef={"name": "train-connection"}, phase="Running")
     if draw(seldom):
@@ -156,7 +182,15 @@ memories = st.builds(
     last_cancel=st.sampled_from([float("-inf"), MONOTONIC - 1, MONOTONIC - 60]),
     first_missing=st.none() | st.just(NOW),
     extras=st.sampled_from([(), (OTHER_JOB,)]),
+    orphan_left=rarely,
     reads=st.integers(0, 9),
+    inspected=st.none()
+    | st.builds(
+        Inspected,
+        subject=st.sampled_from([ORIGINS[1].uid, FOREIGN_TOKEN]),
+        alive=st.booleans(),
+        at=st.sampled_from([MONOTONIC - 1, MONOTONIC - 60]),
+    ),
 )
 blockers = st.sampled_from([None, None, None, Problem(Reason.CLOCK_SKEW, "not now")])
 accounts = st.builds(
@@ -212,6 +246,7 @@ def tables(draw: st.DrawFn) -> tuple[JobResource, Facts]:
 def test_planning_never_fails_and_breaks_no_promise(table: tuple[JobResource, Facts]) -> None:
     resource, given_ = table
     action = plan_job(resource, given_)
+    resource = perceive(resource, CLUSTER, given_.memory.inspected)
     action = action.then if isinstance(action, ApplyAnswer) else action
     match action:
         case ClaimIntent():
@@ -224,6 +259,10 @@ def test_planning_never_fails_and_breaks_no_promise(table: tuple[JobResource, Fa
             _nothing_can_live_any_more(resource, given_, action)
         case RecordCreate():
             _what_is_recorded_belongs_to_the_resource(resource, given_, action)
+        case LeaveOrphan():
+            _what_is_kept_lives_and_is_ours(resource, given_, action)
+        case RecordEnding():
+            _somebody_asked_for_the_end(resource, given_, action)
         case Rest() if action.situation is not None:
             _what_is_said_can_be_written(resource, given_, action.situation)
 
@@ -232,11 +271,13 @@ def _nothing_speaks_against_a_create(resource: JobResource, given_: Facts, actio
     assert not resource.deleting
     assert not resource.paused
     assert resource.spec is not None
-    assert resource.job_uuid is None
-    assert not has_foreign_origin(resource, CLUSTER)
+    assert not resource.suspend_wanted
+    assert resource.job_uuid is None or _is_suspended_and_over(resource, given_)
+    assert not has_foreign_origin(resource, CLUSTER) or _is_earlier_self(resource)
+    assert not has_foreign_record(resource, CLUSTER)
     assert given_.account.blocker is None
     assert given_.listing is not None
-    found = matches(given_.listing, [IDENTITY], range(1, action.attempt + 3))
+    found = matches(given_.listing, cancel_identities(resource, CLUSTER), range(1, action.attempt + 3))
     assert all(match.claimed.attempt < action.attempt for match in found if not match.row.terminal)
     pending = resource.pending_create()
     if pending is not None:
@@ -244,6 +285,23 @@ def _nothing_speaks_against_a_create(resource: JobResource, given_: Facts, actio
         assert given_.account.expiry_enforced
         assert given_.listing.listing.server_date >= signed_at + 450
         assert any(item.server_date >= signed_at + 420 for item in given_.memory.sightings)
+
+
+def _is_suspended_and_over(resource: JobResource, given_: Facts) -> bool:
+    """Whether the recorded attempt was suspended, and this very pass shows that it is over."""
+    record = resource.record
+    assert record is not None
+    return record.ending is Reason.SUSPENDED and record.ended and _is_seen_over(given_)
+
+
+def _is_seen_over(given_: Facts) -> bool:
+    job, listing = given_.job, given_.listing
+    ended = isinstance(job, RemoteJob) and job.terminal and all(run.terminal for run in given_.runs or ())
+    return ended or (isinstance(job, Missing) and listing is not None and JOB not in listing.uuids)
+
+
+def _is_earlier_self(resource: JobResource) -> bool:
+    return resource.intent is not None and resource.intent.origin == ORIGINS[1]
 
 
 def _the_request_is_of_the_intent_just_won(resource: JobResource, given_: Facts, action: SendCreate) -> None:
@@ -256,14 +314,15 @@ def _the_request_is_of_the_intent_just_won(resource: JobResource, given_: Facts,
     assert intent.state is IntentState.OPEN
     assert resource.has_finalizer
     assert not resource.deleting
-    assert not has_foreign_origin(resource, CLUSTER)
+    assert not resource.suspend_wanted
+    assert not has_foreign_origin(resource, CLUSTER) or _is_earlier_self(resource)
 
 
 def _the_title_of_what_is_cancelled_verifies(resource: JobResource, given_: Facts, action: CancelJob) -> None:
     if action.extra:
         assert action.uuid in given_.memory.extras
         return
-    assert resource.deleting
+    assert resource.deleting or (resource.record is not None and resource.record.ending is not None)
     assert isinstance(given_.job, RemoteJob)
     assert given_.job.uuid == action.uuid == resource.job_uuid
     identities = cancel_identities(resource, CLUSTER)
@@ -276,14 +335,34 @@ def _nothing_can_live_any_more(resource: JobResource, given_: Facts, action: Dro
     if action.forced:
         assert naming.FORCE_FINALIZE_ANNOTATION in resource.annotations
         return
-    job, listing = given_.job, given_.listing
-    ended = isinstance(job, RemoteJob) and job.terminal and all(run.terminal for run in given_.runs or ())
-    gone = isinstance(job, Missing) and listing is not None and JOB not in listing.uuids
+    if given_.memory.orphan_left and resource.spec is not None and resource.spec.deletion_policy == "Orphan":
+        return
+    listing = given_.listing
     refused = resource.intent is not None and resource.intent.state is IntentState.REFUSED
     recorded_refusal = resource.record is not None and resource.record.state == "Refused"
     nothing = resource.job_uuid is None and (refused or recorded_refusal)
     proven = listing is not None and bool(given_.memory.sightings) and given_.account.expiry_enforced is True
-    assert ended or gone or nothing or proven
+    assert _is_seen_over(given_) or nothing or proven
+
+
+def _what_is_kept_lives_and_is_ours(resource: JobResource, given_: Facts, action: LeaveOrphan) -> None:
+    if action.cause is not OrphanCause.DELETION_POLICY:
+        return
+    assert resource.deleting
+    assert isinstance(given_.job, RemoteJob)
+    assert not given_.job.terminal
+    assert given_.job.uuid == action.uuid == resource.job_uuid
+    found = [claims(given_.job, identity, range(1, 4)) for identity in cancel_identities(resource, CLUSTER)]
+    assert action.token in {claimed.token for claimed in found if claimed is not None}
+
+
+def _somebody_asked_for_the_end(resource: JobResource, given_: Facts, action: RecordEnding) -> None:
+    assert not resource.deleting
+    assert resource.record is not None
+    assert resource.record.ending is None
+    assert resource.spec is not None
+    suspended = resource.suspend_wanted and action.ending is Reason.SUSPENDED
+    assert suspended or resource.spec.limits.model_fields_set or resource.spec.task is Task.PERSISTENT
 
 
 def _what_is_recorded_belongs_to_the_resource(resource: JobResource, given_: Facts, action: RecordCreate) -> None:
@@ -292,7 +371,7 @@ def _what_is_recorded_belongs_to_the_resource(resource: JobResource, given_: Fac
         assert given_.memory.own.uuid == action.uuid
         return
     assert action.job is not None
-    identities = cancel_identities(resource, CLUSTER) if resource.deleting else (IDENTITY,)
+    identities = cancel_identities(resource, CLUSTER)
     assert any(claims(action.job, identity, range(1, 9)) is not None for identity in identities)
 
 

@@ -9,9 +9,10 @@ import pytest
 from dispersed_operator.model import naming
 from dispersed_operator.model.intent import Origin, Refusal
 from dispersed_operator.model.observed import rfc3339
+from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.status import DispersedJobStatus
-from dispersed_operator.planning.records import accepted_record, with_record
-from dispersed_operator.planning.vocabulary import RecordCreate
+from dispersed_operator.planning.records import accepted_record, before_attempt, with_ending, with_record
+from dispersed_operator.planning.vocabulary import RecordCreate, RecordEnding
 from tests.support.builders import (
     ACCOUNT,
     BATCH,
@@ -21,6 +22,7 @@ from tests.support.builders import (
     SIGNED,
     JobBuilder,
     a_job,
+    a_row,
     an_intent,
     digest_of,
     refused,
@@ -122,6 +124,77 @@ def test_an_accepted_create_is_recorded_and_resolves_its_intent() -> None:
     assert (written["jobUUID"], written["account"], written["create"]["locked"]) == (JOB, "default", True)
     assert builder.status(**written).resource.pending_create() is None
     DispersedJobStatus.model_validate(written)
+
+
+@pytest.mark.parametrize(
+    ("action", "written", "because"),
+    [
+        (_accepted(), f"{SIGNED + 4800}", "what was sent follows from the spec"),
+        (_accepted(job=a_row(signed_at=SIGNED + 60)), f"{SIGNED + 4860}", "the title tells what was sent"),
+        (_accepted(job=a_row(title="rewritten")), f"{SIGNED + 4800}", "a title that was rewritten tells nothing"),
+        (_accepted(signed_at=0), "", "nothing is known"),
+    ],
+)
+def test_the_expiry_that_stands_in_the_title_is_recorded(action: RecordCreate, written: str, because: str) -> None:
+    found = accepted_record(a_job().resource, action)["create"].get("expiresAt")
+    assert found == (rfc3339(int(written)) if written else None), because
+
+
+def test_a_job_that_nobody_reaps_says_so() -> None:
+    assert accepted_record(a_job().persistent().resource, _accepted())["create"]["expiresAt"] == "never"
+
+
+def test_the_decision_to_end_a_job_is_added_to_its_record() -> None:
+    resource = a_job().created().resource
+    written = with_ending(resource, RecordEnding(Reason.COST_LIMIT_EXCEEDED, "it cost 2 USD"))
+    assert written["create"].items() > {"ending": "CostLimitExceeded", "endingMessage": "it cost 2 USD"}.items()
+    read = a_job().created().status(**written).resource.record
+    assert read is not None
+    assert (read.ending, read.ending_message) == (Reason.COST_LIMIT_EXCEEDED, "it cost 2 USD")
+    assert read.uuid == JOB
+
+
+def _suspended(**record: Any) -> JobBuilder:
+    conditions = [{"type": "Suspended", "status": "True"}]
+    return a_job().created().record(ending="Suspended", **record).status(conditions=conditions, costUSD="1.5000")
+
+
+@pytest.mark.failure_mode(45)
+def test_a_suspension_opens_the_lock_once_its_end_is_verified() -> None:
+    assert _with_record(_suspended())["create"].items() > {"locked": False, "ended": True}.items()
+    going = a_job().created().record(ending="Suspended")
+    assert _with_record(going) == going.resource.status, "its end is not verified yet"
+    claimed = a_job().created().status(conditions=[{"type": "Suspended", "status": "True"}])
+    assert _with_record(claimed) == claimed.resource.status, "nobody decided to suspend it"
+
+
+@pytest.mark.failure_mode(53)
+def test_the_record_of_the_next_attempt_knows_what_is_settled_and_what_it_cost() -> None:
+    over = _suspended(ended=True, locked=False)
+    second = over.intent(an_intent(attempt=2, nonce="nonce-2"))
+    assert "jobUUID" not in _with_record(second)
+    unknown = _with_record(second)["create"]
+    assert unknown["state"] == "Unknown"
+    assert "uuid" not in unknown
+    assert (unknown["attempt"], unknown["settledAttempts"], unknown["priorCostUSD"]) == (2, 1, "1.5000")
+    assert not unknown.keys() & {"ending", "ended"}
+    accepted = accepted_record(second.resource, _accepted(attempt=2))["create"]
+    assert (accepted["settledAttempts"], accepted["priorCostUSD"]) == (1, "1.5000")
+    kept = (
+        a_job()
+        .intent(an_intent(attempt=3))
+        .record(attempt=2, uuid=None, state="Refused", settledAttempts=1, priorCostUSD="1.5000")
+    )
+    third = _with_record(kept)["create"]
+    assert (third["attempt"], third["settledAttempts"], third["priorCostUSD"]) == (3, 1, "1.5000")
+
+
+def test_a_new_attempt_shows_no_run_of_the_one_before() -> None:
+    over = _suspended(ended=True).status(runs=[{"uuid": "r"}], runCount=1, startTime="2026-11-18T07:00:00Z")
+    assert not before_attempt(over.resource, 2).keys() & {"runs", "runCount", "startTime"}
+    assert before_attempt(over.resource, 2)["costUSD"] == "1.5000"
+    assert before_attempt(over.resource, 1) == over.resource.status
+    assert before_attempt(a_job().created().resource, 2) == a_job().created().resource.status
 
 
 def test_an_adopted_job_of_which_little_is_known_is_recorded_without_inventions() -> None:

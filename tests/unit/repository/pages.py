@@ -8,7 +8,7 @@ from tests.unit.repository.tree import FILES, ROOT
 
 PAGES = [path for path in FILES if path.suffix == ".md"]
 # In the order in which a reader meets them; each is run from top to bottom, and puts away what it made.
-TRANSCRIPTS = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("development.md", "simulator.md"))]
+TRANSCRIPTS = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("development.md", "simulator.md", "reaper.md"))]
 
 
 def page(name: str) -> Path:

@@ -82,6 +82,7 @@ def test_a_page_names_only_status_fields_and_annotations_that_exist(reason: Reas
     for field in STATUS_FIELDS.findall(text):
         assert f"`{field}" in reference, field
     known = {"create-intent", "paused", "reconcile-requested-at", "force-finalize", "resolve-create"}
+    known |= {"confirm-cluster", "confirm-vanished"}
     assert {name.rstrip("-") for name in ANNOTATION.findall(text)} <= known
 
 

@@ -152,3 +152,22 @@ def test_the_list_follows_every_change_of_status() -> None:
     world.advance(1)
     assert _titles(world, **{"filter[status]": "CANCELLED"}) == ["job-0"]
     assert _titles(world, **{"filter[status]": "PENDING"}) == ["job-2", "job-1"]
+
+
+def test_a_page_may_be_smaller_than_asked_and_says_so() -> None:
+    world = _world()
+    world.switches.update({"largest_page": 3})
+    page = payload(world.call("GET", "/v1/jobs", query={"limit": "50"}))
+    assert (len(page["data"]), page["limit"], page["total"]) == (3, 3, 7)
+
+
+def test_the_total_may_count_only_the_page() -> None:
+    world = _world()
+    world.switches.update({"total_counts": "page"})
+    assert payload(world.call("GET", "/v1/jobs", query={"limit": "5"}))["total"] == 5
+
+
+def test_the_order_that_is_asked_for_may_be_ignored() -> None:
+    world = _world(2)
+    world.switches.update({"sort_honoured": False, "default_sort": "created_at"})
+    assert _titles(world, sort="-created_at") == ["job-0", "job-1"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families
 
 from dispersed_operator.model.keys import Kind
+from dispersed_operator.model.orphan import OrphanCause
+from dispersed_operator.planning.sweep import Standing
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.telemetry.vocabulary import (
     ROUTES,
@@ -14,6 +16,7 @@ from dispersed_operator.telemetry.vocabulary import (
     LookupResult,
     ReconcileResult,
     ResolveAnswer,
+    SweepResult,
 )
 from dispersed_operator.workqueue import Lane, QueueHooks
 
@@ -48,6 +51,11 @@ def exercise(metrics: Metrics) -> None:
     metrics.force_finalized()
     metrics.create_resolved(ResolveAnswer.RETRY)
     metrics.creates_unknown(1)
+    metrics.swept("team-a", "default", SweepResult.DONE)
+    metrics.sweep_age("team-a", "default", 5.0)
+    metrics.sweep_found("team-a", "default", {Standing.ORPHAN: 1}, held_back=2)
+    metrics.sweep_cancelled("team-a", "default", Standing.ORPHAN)
+    metrics.orphan_left(OrphanCause.DELETION_POLICY)
     metrics.jobs_by_phase({"Running": 2})
     metrics.live_jobs(2, hourly_rate_usd=1.25)
     metrics.ready(ready=True)

@@ -1,0 +1,143 @@
+"""Building what has many parts: the larger rooms that `app.py` starts and stops, each made here in one piece."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+
+import httpx
+
+from dispersed_operator.accounts import AccountBook
+from dispersed_operator.config import Settings
+from dispersed_operator.edge import Edge
+from dispersed_operator.errors import KubernetesError, KubernetesForbidden
+from dispersed_operator.gauges import Gauges
+from dispersed_operator.kube.client import KubeClient
+from dispersed_operator.kube.events import EventRecorder
+from dispersed_operator.kube.resources import NAMESPACES
+from dispersed_operator.kube.resync import Resync
+from dispersed_operator.model.keys import NAMESPACED_KINDS, Kind
+from dispersed_operator.orphan_keeper import OrphanKeeper
+from dispersed_operator.orphans import Orphans
+from dispersed_operator.remote.transport import build_http_client
+from dispersed_operator.statuses import StatusWriter
+from dispersed_operator.store import ResourceStore
+from dispersed_operator.sweep_cancels import SweepCancels
+from dispersed_operator.sweeper import LookFor, Sweeper, SweepSettings
+from dispersed_operator.telemetry.health import HealthServer, LoopLag, must_be_younger, must_hold
+from dispersed_operator.telemetry.metrics import Metrics
+from dispersed_operator.workers import Workers
+
+STUCK_SECONDS = 300.0
+
+_log = logging.getLogger(__name__)
+
+
+async def identify_cluster(kube: KubeClient, configured: str | None) -> str:
+    """The cluster id: a setting, else the uid of kube-system; without the right to read it this waits."""
+    if configured is not None:
+        return configured
+    delay = 1.0
+    while True:
+        try:
+            body = await kube.get(NAMESPACES, namespace=None, name="kube-system")
+        except KubernetesError as error:
+            hint = "; without cluster rights set --cluster-id" if isinstance(error, KubernetesForbidden) else ""
+            _log.warning("cannot read the identity of the cluster, trying again: %s%s", error, hint)
+            await asyncio.sleep(delay)
+            delay = min(30.0, delay * 2)
+            continue
+        return str(body["metadata"]["uid"])
+
+
+def remote_http_client(settings: Settings) -> httpx.AsyncClient:
+    """The one client of the Dispersed API."""
+    return build_http_client(
+        settings.remote_concurrency,
+        proxy=settings.remote_proxy.get_secret_value() if settings.remote_proxy is not None else None,
+        ca=str(settings.remote_ca_file) if settings.remote_ca_file is not None else None,
+    )
+
+
+def health_server(
+    settings: Settings,
+    *,
+    metrics: Metrics,
+    gauges: Gauges,
+    lag: LoopLag,
+    resync: Resync,
+    edge: Edge,
+    workers: Workers,
+    leading: Callable[[], bool],
+    stopping: Callable[[], bool],
+) -> HealthServer:
+    """Health and metrics: what makes this process alive, and what makes it ready."""
+    live = (
+        lag.check(),
+        must_hold("stopping", lambda: not stopping(), "the process is stopping"),
+        must_be_younger("resync", resync.idle_for, settings.resync_seconds * 3 + 60),
+        must_be_younger("queue", workers.stuck_for, STUCK_SECONDS),
+    )
+    ready = (
+        must_hold("barrier", resync.barrier.is_set, "the first listing is not complete"),
+        must_hold("watch", lambda: edge.ready, "not every kind is watched"),
+        must_hold("workers", lambda: workers.alive, "the workers are not running"),
+        must_hold("leading", leading, "another process leads"),
+    )
+    return HealthServer(
+        host=settings.health_host,
+        port=settings.health_port,
+        metrics=metrics,
+        live=live,
+        ready=ready,
+        port_file=settings.health_port_file,
+        before_scrape=gauges.refresh,
+    )
+
+
+def watched_kinds(settings: Settings) -> tuple[Kind, ...]:
+    """Orphans are cluster-wide: an installation for some namespaces has no rights on them."""
+    return NAMESPACED_KINDS if settings.namespaces else (*NAMESPACED_KINDS, Kind.ORPHAN)
+
+
+def build_sweeper(
+    settings: Settings,
+    *,
+    cluster_id: str,
+    book: AccountBook,
+    kube: KubeClient,
+    store: ResourceStore,
+    orphans: Orphans,
+    recorder: EventRecorder,
+    statuses: StatusWriter,
+    metrics: Metrics,
+    leading: Callable[[], bool],
+    look_for: LookFor,
+    monotonic: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,
+    randoms: Callable[[], float] = random.random,
+) -> Sweeper:
+    """The sweeper with its keeper of orphans and its cancels."""
+    keeper = OrphanKeeper(orphans, recorder, wall=wall, second_sighting=settings.second_sighting_seconds)
+    return Sweeper(
+        SweepSettings(
+            cluster_id=cluster_id,
+            policy=settings.orphan_policy,
+            namespaces=settings.namespaces or None,
+            interval=settings.sweep_seconds,
+        ),
+        book=book,
+        kube=kube,
+        store=store,
+        orphans=orphans,
+        keeper=keeper,
+        cancels=SweepCancels(kube=kube, orphans=orphans, keeper=keeper, statuses=statuses, metrics=metrics),
+        metrics=metrics,
+        leading=leading,
+        look_for=look_for,
+        monotonic=monotonic,
+        random=randoms,
+    )

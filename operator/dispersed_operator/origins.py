@@ -1,0 +1,53 @@
+"""Does the object live that an inherited intent or record was made for? Asked of the API server, not of the cache.
+
+The store says where to look; only a read that begins now counts (protocol, Identity). An object in a namespace that
+this installation does not serve cannot be seen, so it is not found alive: the inheritor then waits for a person, unless
+it stands in the very place of the other, where two cannot be at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dispersed_operator.errors import KubernetesNotFound
+from dispersed_operator.kube.client import KubeClient
+from dispersed_operator.kube.resources import DISPERSED_JOBS
+from dispersed_operator.model import naming
+from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.naming import Identity
+from dispersed_operator.planning.vocabulary import InspectOrigin
+from dispersed_operator.store import ResourceStore
+
+
+async def inspect_origin(action: InspectOrigin, *, store: ResourceStore, kube: KubeClient) -> bool:
+    """Whether the object lives. What is read on the way goes into the store. Raises KubernetesError."""
+    for key in _places(action, store):
+        before = store.version(key)
+        try:
+            body = await kube.get(DISPERSED_JOBS, namespace=key.namespace, name=key.name)
+        except KubernetesNotFound:
+            store.gone(key, before)
+            continue
+        store.put(key, body)
+        if _is_meant(action, key, body["metadata"]["uid"]):
+            return True
+    return False
+
+
+def _places(action: InspectOrigin, store: ResourceStore) -> list[ResourceKey]:
+    """Where the object can be, by its uid, its name, or the token that it derives."""
+    if action.uid is None:
+        bodies = ((key, store.get(key)) for key in sorted(store.keys(Kind.JOB)))
+        return [key for key, body in bodies if body is not None and _is_meant(action, key, body["metadata"]["uid"])]
+    places = [store.by_uid(action.uid)]
+    namespace, _, name = (action.namespaced_name or "").partition("/")
+    if name and store.serves(namespace):
+        places.append(ResourceKey(Kind.JOB, namespace, name))
+    return list(dict.fromkeys(key for key in places if key is not None and key.kind is Kind.JOB))
+
+
+def _is_meant(action: InspectOrigin, key: ResourceKey, uid: Any) -> bool:
+    if action.uid is not None:
+        return bool(uid == action.uid)
+    identity = Identity(action.cluster_id, key.namespace, key.name, str(uid))
+    return naming.create_token(identity, action.attempt) == action.subject

@@ -1,0 +1,184 @@
+"""DispersedOrphans kept in step with what the sweep finds: made, refreshed, refused, closed.
+
+An orphan object is what a person sees and answers. Its life follows the job: made at the second sighting, its rate and
+cost written every few minutes, closed when the job has ended or is owned again.
+
+Invariant: nothing here touches a remote job. A decision on an object whose job is not an orphan of this cluster is
+answered with an Event and a condition, and changes nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dispersed_operator.accounts import AccountSession
+from dispersed_operator.errors import KubernetesConflict, KubernetesNotFound, RemoteError, RemoteNotFound
+from dispersed_operator.kube.events import EventRecorder
+from dispersed_operator.model import naming
+from dispersed_operator.model.event_reasons import EventReason
+from dispersed_operator.model.observed import epoch
+from dispersed_operator.model.orphan import OrphanDecision, orphan_name
+from dispersed_operator.model.remote import RemoteJob, RemoteRun
+from dispersed_operator.orphans import Orphan, Orphans
+from dispersed_operator.planning.orphans import closed_status, is_worth_writing, refused_status, seen_status
+from dispersed_operator.planning.sweep import Standing, SweepPlan, Verdict, refusal
+
+UNCLAIMED_SECONDS = 3600
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What one sweep of an account saw. `history`: every row there is, None if only live ones were listed. `accounts`:
+    all accounts (namespace/name) with the same key."""
+
+    session: AccountSession
+    plan: SweepPlan
+    objects: Mapping[str, Orphan]
+    accounts: Collection[str]
+    server_date: int
+    history: tuple[RemoteJob, ...] | None
+
+    @property
+    def account(self) -> str:
+        return f"{self.session.key.namespace}/{self.session.key.name}"
+
+
+class OrphanKeeper:
+    """Keeps the objects of one installation with cluster-wide rights. `wall` is in epoch seconds."""
+
+    def __init__(
+        self, orphans: Orphans, recorder: EventRecorder, *, wall: Callable[[], float], second_sighting: float
+    ) -> None:
+        self._orphans = orphans
+        self._recorder = recorder
+        self._wall = wall
+        self._second_sighting = second_sighting
+        self._missing: dict[str, int] = {}
+
+    async def report(self, sweep: Sweep) -> None:
+        """Bring the objects of this account in line. Raises KubernetesError; a conflict only leaves one object for the
+        next sweep."""
+        verdicts = {orphan_name(uuid=verdict.job.uuid, token=None): verdict for verdict in sweep.plan.verdicts}
+        for name, verdict in verdicts.items():
+            if verdict.standing is Standing.ORPHAN and verdict.confirmed:
+                await self._each(self._keep(sweep, name, verdict))
+        for name, orphan in sweep.objects.items():
+            verdict_of = verdicts.get(name)
+            if verdict_of is not None:
+                await self._each(self._answer(sweep, orphan, verdict_of))
+            elif not orphan.closed and orphan.status.get("account") in sweep.accounts:
+                await self._each(self._look_for_end(sweep, orphan))
+
+    async def cancelled(self, session: AccountSession, orphan: Orphan, job: RemoteJob, now: float) -> None:
+        """The sweep cancelled the job, which was then read as `job`."""
+        text = f"remote job {job.uuid}, which no resource owns, was cancelled; it is {job.status}"
+        await self.tell(orphan.body, EventReason.ORPHAN_CANCELLED, text)
+        if job.terminal:
+            await self._each(self._close(session, orphan, job, now))
+
+    async def tell(self, regarding: Mapping[str, Any], reason: EventReason, text: str) -> None:
+        """An Event that somebody should read."""
+        await self._recorder.record(
+            regarding=regarding, type_="Warning", reason=reason.value, message=text, action="Sweep"
+        )
+
+    async def _each(self, work: Awaitable[None]) -> None:
+        """One object at a time: who loses a race over one, or finds it deleted, goes on with the others."""
+        try:
+            await work
+        except (KubernetesConflict, KubernetesNotFound) as error:
+            _log.info("a DispersedOrphan changed meanwhile, the next sweep looks at it again: %s", error)
+
+    async def _keep(self, sweep: Sweep, name: str, verdict: Verdict) -> None:
+        known, job, now = sweep.objects.get(name), verdict.job, sweep.server_date
+        if known is not None and not is_worth_writing(known.status, job, now):
+            return
+        orphan = known or await self._orphans.open(name, verdict.decision)
+        runs = await _runs_of(sweep.session, job)
+        status = seen_status(orphan.status, job, runs, account=sweep.account, now=now)
+        written = await self._orphans.write(orphan, status)
+        if known is None or known.closed or not known.status.get("phase"):
+            text = f"remote job {job.uuid} lives and {verdict.reason}; decide in spec.decision: Cancel or Keep"
+            await self.tell(written.body, EventReason.ORPHAN_FOUND, text)
+            _log.warning("account %s: remote job %s lives and %s", sweep.account, job.uuid, verdict.reason)
+
+    async def _answer(self, sweep: Sweep, orphan: Orphan, verdict: Verdict) -> None:
+        """An object whose job lives, but is no orphan now."""
+        refused = refusal(verdict) if orphan.decision is OrphanDecision.CANCEL else None
+        if refused is not None:
+            await self._refuse(orphan, f"remote job {verdict.job.uuid}: {refused}")
+        elif verdict.standing is Standing.OWNED and not orphan.closed:
+            await self._orphans.write(orphan, closed_status(orphan.status, verdict.job, now=sweep.server_date))
+            await self.tell(orphan.body, EventReason.ORPHAN_CLOSED, f"remote job {verdict.job.uuid}: {verdict.reason}")
+        elif orphan.status.get("conditions"):
+            settled = {name: value for name, value in orphan.status.items() if name != "conditions"}
+            await self._orphans.write(orphan, settled)
+
+    async def _refuse(self, orphan: Orphan, message: str) -> None:
+        conditions = orphan.status.get("conditions") or ()
+        if any(item.get("message") == message for item in conditions):
+            return
+        generation = int(orphan.body["metadata"].get("generation") or 0)
+        status = refused_status(orphan.status, message, now=self._wall(), generation=generation)
+        written = await self._orphans.write(orphan, status)
+        await self.tell(written.body, EventReason.DECISION_REFUSED, message)
+
+    async def _look_for_end(self, sweep: Sweep, orphan: Orphan) -> None:
+        """An open object whose job is not among the live ones: it is read before anything is concluded."""
+        uuid = orphan.status.get("uuid")
+        if not isinstance(uuid, str) or not uuid:
+            await self._close_unclaimed(sweep, orphan)
+            return
+        try:
+            job = await sweep.session.client.get_job(uuid)
+        except RemoteNotFound:
+            first = self._missing.setdefault(uuid, sweep.server_date)
+            if sweep.server_date - first >= self._second_sighting:
+                await self._close(sweep.session, orphan, None, sweep.server_date)
+            return
+        except RemoteError as error:
+            _log.warning("remote job %s of a DispersedOrphan cannot be read: %s", uuid, error)
+            return
+        self._missing.pop(uuid, None)
+        if job.terminal:
+            await self._close(sweep.session, orphan, job, sweep.server_date)
+
+    async def _close_unclaimed(self, sweep: Sweep, orphan: Orphan) -> None:
+        """A create of which only the token is known: found, ended, or provably without a job."""
+        token = orphan.status.get("token")
+        found = [verdict.job for verdict in sweep.plan.verdicts if _token_of(verdict.job) == token]
+        if found:
+            return  # alive: its own object carries on once it is an orphan
+        if sweep.history is None:
+            return
+        ended = next((row for row in sweep.history if _token_of(row) == token), None)
+        made = epoch(orphan.body["metadata"].get("creationTimestamp")) or 0
+        if ended is not None or self._wall() - made > UNCLAIMED_SECONDS:
+            await self._close(sweep.session, orphan, ended, sweep.server_date)
+
+    async def _close(self, session: AccountSession, orphan: Orphan, job: RemoteJob | None, now: float) -> None:
+        runs = await _runs_of(session, job) if job is not None else ()
+        written = await self._orphans.write(orphan, closed_status(orphan.status, job, runs, now=now))
+        text = f"remote job {job.uuid} is {job.status}" if job is not None else "the service knows no such job any more"
+        await self._recorder.record(
+            regarding=written.body, type_="Normal", reason=EventReason.ORPHAN_CLOSED.value, message=text, action="Sweep"
+        )
+
+
+async def _runs_of(session: AccountSession, job: RemoteJob) -> tuple[RemoteRun, ...]:
+    """Rate and cost are worth having, but nothing waits for them."""
+    try:
+        return await session.client.list_runs(job.uuid)
+    except RemoteError as error:
+        _log.info("the runs of remote job %s cannot be read: %s", job.uuid, error)
+        return ()
+
+
+def _token_of(job: RemoteJob) -> str | None:
+    title = naming.parse_title(job.title)
+    return title.token if title is not None else None

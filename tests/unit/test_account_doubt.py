@@ -1,0 +1,113 @@
+"""What an opened account says of itself before anybody creates, cancels or gives up with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from dispersed_operator.accounts import AccountBook, AccountSession
+from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.windows import ProofWindows
+from dispersed_operator.planning.breaker import CLOSED, after_poll, after_read
+from dispersed_operator.planning.vocabulary import Problem
+from dispersed_operator.remote.client import DispersedClient
+from dispersed_operator.remote.clock import ServerClock
+from dispersed_operator.remote.limiter import Limiter
+from dispersed_operator.remote.listing import ListingService
+from dispersed_operator.remote.poller import AccountPoller
+from dispersed_operator.remote.signing import Credentials
+from dispersed_operator.remote.transport import build_http_client
+from dispersed_operator.remote.view import RemoteView
+
+KEY = ResourceKey(Kind.ACCOUNT, "team-a", "default")
+JOBS = ("one", "two", "three")
+FROZEN = Problem(Reason.CLUSTER_IDENTITY_CHANGED, "a copy")
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[AccountSession]:
+    async with build_http_client() as http:
+        client = DispersedClient(
+            http,
+            base_url="http://127.0.0.1:9",
+            credentials=Credentials("pk_one", "sk_one"),
+            clock=ServerClock(),
+            limiter=Limiter(),
+        )
+        view = RemoteView()
+        poller = AccountPoller(
+            client,
+            view,
+            interval=lambda: 60.0,
+            tracked=frozenset,
+            on_change=lambda _: None,
+            on_error=lambda _: None,
+            on_success=lambda _: None,
+        )
+        yield AccountSession(
+            key=KEY,
+            client=client,
+            listings=ListingService(client),
+            view=view,
+            poller=poller,
+            windows=ProofWindows(),
+            max_clock_offset=60.0,
+            secret_name="key",
+            problem=None,
+        )
+
+
+def blocked(session: AccountSession) -> Reason | None:
+    book = AccountBook(windows_for=lambda _: ProofWindows())
+    book.open(session)
+    facts = book.facts("team-a", "default")
+    assert (facts.doubt, facts.frozen) == (session.doubt, session.frozen)
+    return facts.blocker.reason if facts.blocker is not None else None
+
+
+@pytest.mark.failure_mode(28)
+@pytest.mark.reason("AccountMismatch")
+@pytest.mark.parametrize(
+    ("seen", "expected", "mismatch", "because"),
+    [
+        ("account-b", "account-a", True, "the live jobs are of another account"),
+        ("account-a", "account-a", False, "it is the same"),
+        ("account-b", None, False, "no live job is bound to any account"),
+        (None, "account-a", False, "the service does not say whose key it is; the jobs are asked one by one"),
+    ],
+)
+async def test_the_accounts_own_uuid_tells_a_key_of_another_account(
+    session: AccountSession, seen: str | None, expected: str | None, mismatch: bool, because: str
+) -> None:
+    session.identity, session.expected_identity = seen, expected
+    assert (session.doubt is not None) is mismatch, because
+    assert (blocked(session) is Reason.ACCOUNT_MISMATCH) is mismatch, because
+
+
+@pytest.mark.failure_mode(28)
+async def test_the_opening_and_the_closing_of_the_breaker_are_told_once_each(session: AccountSession) -> None:
+    told: list[Reason | None] = []
+    session.on_doubt = lambda: told.append(session.doubt.reason if session.doubt is not None else None)
+    session.judge(after_poll(CLOSED, JOBS, JOBS))
+    for uuid in JOBS:
+        session.judge(after_read(session.breaker, uuid, found=False))
+    assert blocked(session) is Reason.ACCOUNT_MISMATCH
+    session.judge(after_read(session.breaker, "two", found=True))
+    assert told == [Reason.ACCOUNT_PROBING, Reason.ACCOUNT_MISMATCH, None]
+
+
+@pytest.mark.failure_mode(28)
+async def test_before_the_first_poll_nothing_is_created_where_several_jobs_are_known(session: AccountSession) -> None:
+    session.awaits_poll = True
+    assert blocked(session) is Reason.ACCOUNT_PROBING
+    assert session.doubt is None
+
+
+@pytest.mark.failure_mode(70)
+@pytest.mark.reason("ClusterIdentityChanged")
+async def test_in_a_cluster_that_may_be_a_copy_everything_with_an_effect_waits(session: AccountSession) -> None:
+    session.frozen = FROZEN
+    assert blocked(session) is Reason.CLUSTER_IDENTITY_CHANGED
+    assert session.hands_off == FROZEN
