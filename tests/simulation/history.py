@@ -1,0 +1,111 @@
+"""What became of every object and what users did to it: the ground on which an episode is judged.
+
+The API server's own log tells when an object came and went. Users' doings are noted by whoever plays them, because only
+they know that a finalizer was taken off by force or that records were thrown away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dispersed_operator.kube.resources import DISPERSED_JOBS
+from dispersed_operator.model import naming
+from dispersed_operator.model.naming import Identity
+from dispersed_operator.model.observed import parse_job
+from dispersed_simulator.records import Job
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+Body = dict[str, Any]
+MOST_ATTEMPTS = 16
+
+
+@dataclass(slots=True)
+class Life:
+    """One object from its creation to its end. Times are virtual seconds; `gone` None: it exists.
+
+    `records_lost`: when a user threw away what named the newest attempt. `forced`: when a user took our finalizer off.
+    `copied_from`: uids whose records came with it (a clone or a restored backup). `wishes`: how often a user asked for
+    a new attempt (a resume). `edited`: the body to send was changed.
+    """
+
+    identity: Identity
+    born: float
+    gone: float | None = None
+    last: Body = field(default_factory=dict)
+    deleted: float | None = None
+    records_lost: list[float] = field(default_factory=list)
+    forced: float | None = None
+    copied_from: tuple[str, ...] = ()
+    wishes: int = 0
+    suspended_at: list[float] = field(default_factory=list)
+    edited: bool = False
+
+
+class History:
+    """All lives by uid, and whose each remote job is."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._subscription = world.api.subscribe(DISPERSED_JOBS)
+        self._subscription.relist()
+        self.lives: dict[str, Life] = {}
+        self._tokens: dict[str, Life] = {}
+
+    def observe(self) -> None:
+        """Take in what was written since."""
+        now = self._world.loop.time()
+        for event in self._subscription.pending():
+            self._subscription.take(event)
+            body = event.body
+            life = self._life(body, now)
+            if event.type == "DELETED":
+                life.gone = now
+                self._world.trace.write("cluster", f"{event.name} is gone ({life.identity.uid[:8]})")
+            if body["metadata"].get("deletionTimestamp") and life.deleted is None:
+                life.deleted = now
+            life.last = body
+
+    def of(self, body: Body) -> Life:
+        """The life of an object."""
+        self.observe()
+        return self.lives[body["metadata"]["uid"]]
+
+    def note_write(self, before: Body, after: Body) -> None:
+        """A user changed an object: note what records and holds that took away."""
+        life = self.of(before)
+        now = self._world.loop.time()
+        old, new = parse_job(before), parse_job(after)
+        known = {old.intent.token if old.intent else None, old.record.token if old.record else None} - {None, ""}
+        left = {new.intent.token if new.intent else None, new.record.token if new.record else None}
+        uuid_lost = old.job_uuid is not None and new.job_uuid is None
+        if known - left or uuid_lost or (old.intent is not None and new.intent is None):
+            life.records_lost.append(now)
+        if old.has_finalizer and not new.has_finalizer:
+            life.forced = now
+        if before["spec"] != after["spec"]:
+            life.edited = True
+
+    def owner_of(self, job: Job) -> Life | None:
+        """The life whose identity the job's title verifies, None if it is nobody's."""
+        parsed = naming.parse_title(job.title)
+        life = self._tokens.get(parsed.token) if parsed is not None else None
+        if life is None or naming.title_belongs_to(job.title, life.identity) is None:
+            return None
+        return life
+
+    def of_token(self, token: str) -> Life | None:
+        """The life that a token was made for, None if it is nobody's."""
+        return self._tokens.get(token)
+
+    def _life(self, body: Body, now: float) -> Life:
+        metadata = body["metadata"]
+        uid = metadata["uid"]
+        if uid not in self.lives:
+            identity = Identity(self._world.cluster_id, metadata["namespace"], metadata["name"], uid)
+            life = self.lives[uid] = Life(identity, born=now)
+            tokens = (naming.create_token(identity, attempt) for attempt in range(1, MOST_ATTEMPTS))
+            self._tokens.update(dict.fromkeys(tokens, life))
+        return self.lives[uid]

@@ -1,0 +1,368 @@
+"""One simulated operator process: the operator's real parts on the virtual loop, without kopf and without sockets.
+
+It is put together as the composition root does it, with the line of `calls` under both APIs and the events of the
+in-process API server in the watch's place. Each part is made by a method of its own, so that a mutant replaces one.
+
+Invariant: after `kill` nothing that this process does reaches either API, and no event reaches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from dispersed_operator.abandoned import AbandonedJobs
+from dispersed_operator.account_reconciler import AccountReconciler
+from dispersed_operator.accounts import AccountBook
+from dispersed_operator.composition import build_sweeper
+from dispersed_operator.config import Settings
+from dispersed_operator.connection import ConnectionSecrets
+from dispersed_operator.creates import Creates
+from dispersed_operator.effects import Effects
+from dispersed_operator.intents import Intents
+from dispersed_operator.kube.client import KubeClient
+from dispersed_operator.kube.events import EventRecorder
+from dispersed_operator.kube.resync import Resync
+from dispersed_operator.leadership import SoleLeader
+from dispersed_operator.model.keys import NAMESPACED_KINDS, Kind, ResourceKey
+from dispersed_operator.model.observed import PendingCreate
+from dispersed_operator.model.orphan import OrphanPolicy
+from dispersed_operator.model.redaction import Redactor
+from dispersed_operator.orphans import Orphans
+from dispersed_operator.reconciler import JobReconciler, Outcome
+from dispersed_operator.sessions import SessionFactory
+from dispersed_operator.statuses import StatusWriter
+from dispersed_operator.store import ResourceStore, key_of
+from dispersed_operator.sweeper import Sweeper
+from dispersed_operator.telemetry.metrics import Metrics
+from dispersed_operator.workers import Workers
+from dispersed_operator.workqueue import Lane, WorkQueue
+from tests.simulation.calls import Line
+from tests.simulation.remote_side import EPOCH, FaultyTransport, RemoteSide
+from tests.simulation.virtual_loop import OWNER, VirtualLoop
+
+RETRY_CEILING_SECONDS = 60.0
+SWEEP_SECONDS = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a process is given: its name, randomness, wall-clock error in seconds, and the two sides."""
+
+    holder: str
+    rng: random.Random
+    wall_offset: float
+    line: Line
+    kube: KubeClient
+    remote: RemoteSide
+    cluster_id: str
+    trace: Callable[[str], None]
+    on_ready: Callable[[SimulatedProcess], None]
+    on_end: Callable[[SimulatedProcess], None]
+
+
+class SimulatedProcess:
+    """One life of one operator process. `start` it in the world; `kill`, `freeze` and `stop` end or halt it."""
+
+    def __init__(self, loop: VirtualLoop, given: Surroundings) -> None:
+        self.frozen = False
+        self.backlog: list[asyncio.Handle] = []
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.alive = True
+        self.ready = False
+        self.given = given
+        self.loop = loop
+        self._main: asyncio.Task[None] | None = None
+
+    # --- life ---
+
+    def context(self) -> Context:
+        """A context that belongs to this process."""
+        context = Context()
+        context.run(OWNER.set, self)
+        return context
+
+    def start(self) -> None:
+        """Begin."""
+        self._main = self.loop.create_task(self._run(), name=f"main-{self.given.holder}", context=self.context())
+
+    def kill(self, why: str) -> None:
+        """SIGKILL: cut the line, end every task."""
+        if not self.alive:
+            return
+        self.given.trace(f"KILL {why}")
+        self._die()
+
+    def freeze(self, seconds: float) -> None:
+        """SIGSTOP now, SIGCONT after `seconds`."""
+        if self.alive and not self.frozen:
+            self.given.trace(f"frozen for {seconds:.0f} s")
+            self.frozen = True
+            self.loop.in_world(seconds, self._thaw)
+
+    async def stop(self) -> None:
+        """SIGTERM: the composition root's order of stopping."""
+        self.queue.close(drain=False)
+        if self.ready:
+            await self.creates.drain(45.0)
+            await self.workers.stop(10.0)
+            await self.abandoned.close()
+        for session in self.book.sessions():
+            await session.close()
+
+    def terminate(self) -> None:
+        """Begin an orderly stop; the process is dead when it is over."""
+        if self.alive and self.ready:
+            self.given.trace("SIGTERM")
+            task = self.loop.create_task(self.stop(), context=self.context())
+            task.add_done_callback(lambda _: self._die())
+
+    def deliver(self, event_type: str | None, body: dict[str, Any]) -> None:
+        """An event of the watch; to be called in this process's context."""
+        if not self.alive or not self.ready:
+            return
+        key = key_of(body)
+        changed = self.store.remove(key, body) if event_type == "DELETED" else self.store.put(key, body)
+        if changed:
+            self.queue.add(key)
+            if key.kind is Kind.ACCOUNT and event_type == "DELETED":
+                self._account_changed(key)
+
+    def _thaw(self) -> None:
+        if self.frozen and self.alive:
+            self.given.trace("goes on")
+        self.loop.thaw(self)
+
+    def _die(self) -> None:
+        if not self.alive:
+            return
+        self.alive = False
+        self.given.line.cut = True
+        for task in self.tasks:
+            task.cancel()
+        if self.frozen:
+            self.loop.thaw(self)
+        self.given.on_end(self)
+
+    def fail(self, error: BaseException) -> None:
+        """The process ends itself: its state must not be trusted any more."""
+        self.given.trace(f"ends itself: {error}")
+        self._die()
+
+    # --- composition ---
+
+    async def _run(self) -> None:
+        self.build()
+        self.build_reconcilers()
+        self._spawn(self.resync.run())
+        await self.resync.barrier.wait()
+        self.ready = True
+        self.given.trace("ready")
+        self.given.on_ready(self)
+        self.workers.start(4)
+        self._spawn(self.sweeper.run())
+
+    def build(self) -> None:
+        """Everything that does not need the cluster's identity."""
+        given, now = self.given, self.loop.time
+        self.settings = Settings(
+            holder=given.holder,
+            cluster_id=given.cluster_id,
+            resync_seconds=300.0,
+            sweep_seconds=SWEEP_SECONDS,
+            orphan_policy=OrphanPolicy.CANCEL,
+        )
+        self.metrics = Metrics()
+        self.redactor = Redactor()
+        self.store = ResourceStore()
+        self.queue: WorkQueue[ResourceKey] = WorkQueue(
+            monotonic=now, random=given.rng.random, max_delay=RETRY_CEILING_SECONDS
+        )
+        self.leader = SoleLeader(now)
+        self.book = AccountBook(
+            windows_for=self.settings.windows_for, exists=lambda key: self.store.get(key) is not None
+        )
+        self.sessions = self.make_sessions()
+        self.recorder = EventRecorder(given.kube, instance=given.holder, clock=self.wall)
+        self.statuses = StatusWriter(
+            store=self.store,
+            kube=given.kube,
+            recorder=self.recorder,
+            redactor=self.redactor,
+            metrics=self.metrics,
+            monotonic=now,
+            wall=self.wall,
+        )
+        self.accounts = AccountReconciler(
+            store=self.store,
+            kube=given.kube,
+            book=self.book,
+            open_session=self.sessions.open,
+            redactor=self.redactor,
+            metrics=self.metrics,
+            wall=self.wall,
+            monotonic=now,
+            on_change=self._account_changed,
+        )
+        self.resync = Resync(
+            given.kube,
+            self.store,
+            NAMESPACED_KINDS,
+            interval=self.settings.resync_seconds,
+            on_changes=self._add_all,
+            monotonic=now,
+            random=given.rng.random,
+        )
+        self.workers = Workers(
+            queue=self.queue,
+            reconcile=self._reconcile,
+            metrics=self.metrics,
+            deadline=self.settings.reconcile_deadline_seconds,
+            monotonic=now,
+            fatal=self.fail,
+        )
+
+    def build_reconcilers(self) -> None:
+        """What signs and ends jobs."""
+        self.orphans = Orphans(self.given.kube, cluster_wide=True, metrics=self.metrics, wall=self.wall)
+        self.intents = self.make_intents()
+        self.creates = self.make_creates()
+        self.effects = self.make_effects()
+        self.abandoned = AbandonedJobs(self.given.kube, self.book, monotonic=self.loop.time)
+        self.jobs = self.make_reconciler()
+        self.sweeper = self.make_sweeper()
+
+    def make_http(self) -> httpx.AsyncClient:
+        """The HTTP client over the faulty line."""
+        transport = FaultyTransport(self.given.remote, self.given.line, self.given.trace)
+        return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
+
+    def make_sessions(self) -> SessionFactory:
+        """Opens accounts."""
+        rng = self.given.rng
+        return SessionFactory(
+            settings=self.settings,
+            http=self.make_http(),
+            book=self.book,
+            store=self.store,
+            queue=self.queue,
+            metrics=self.metrics,
+            fatal=self.fail,
+            monotonic=self.loop.time,
+            wall=self.wall,
+            random=rng.random,
+            nonces=self.nonce,
+        )
+
+    def make_intents(self) -> Intents:
+        """C1, C2 and C6."""
+        return Intents(
+            cluster_id=self.given.cluster_id,
+            holder=self.given.holder,
+            store=self.store,
+            kube=self.given.kube,
+            statuses=self.statuses,
+            metrics=self.metrics,
+            nonces=self.nonce,
+            monotonic=self.loop.time,
+        )
+
+    def make_creates(self) -> Creates:
+        """C3 to C5."""
+        return Creates(
+            intents=self.intents,
+            store=self.store,
+            statuses=self.statuses,
+            metrics=self.metrics,
+            check_holds=self.accounts.fresh_holds,
+            monotonic=self.loop.time,
+            wall=self.wall,
+        )
+
+    def make_effects(self) -> Effects:
+        """What actions do."""
+        return Effects(
+            store=self.store,
+            kube=self.given.kube,
+            intents=self.intents,
+            creates=self.creates,
+            statuses=self.statuses,
+            connections=ConnectionSecrets(self.given.kube),
+            orphans=self.orphans,
+            redactor=self.redactor,
+            metrics=self.metrics,
+            monotonic=self.loop.time,
+        )
+
+    def make_reconciler(self) -> JobReconciler:
+        """Plans and carries out."""
+        return JobReconciler(
+            cluster_id=self.given.cluster_id,
+            store=self.store,
+            book=self.book,
+            effects=self.effects,
+            abandoned=self.abandoned,
+            statuses=self.statuses,
+            leading_since=self.leader.leading_since,
+            monotonic=self.loop.time,
+            wall=self.wall,
+        )
+
+    def make_sweeper(self) -> Sweeper:
+        """Ends what nobody owns."""
+        return build_sweeper(
+            self.settings,
+            cluster_id=self.given.cluster_id,
+            book=self.book,
+            kube=self.given.kube,
+            store=self.store,
+            orphans=self.orphans,
+            recorder=self.recorder,
+            statuses=self.statuses,
+            metrics=self.metrics,
+            leading=lambda: True,
+            look_for=self._look_for,
+            monotonic=self.loop.time,
+            wall=self.wall,
+            randoms=self.given.rng.random,
+        )
+
+    # --- what the parts call ---
+
+    def wall(self) -> float:
+        """This machine's wall clock, a little wrong."""
+        return EPOCH + self.loop.time() + self.given.wall_offset
+
+    def nonce(self) -> str:
+        """32 hexadecimal characters."""
+        return f"{self.given.rng.getrandbits(128):032x}"
+
+    def _look_for(self, key: ResourceKey, uid: str, create: PendingCreate) -> None:
+        self.jobs.look_for(key, uid, create)
+        self.queue.add(key)
+
+    def _add_all(self, keys: frozenset[ResourceKey]) -> None:
+        for key in sorted(keys, key=lambda item: (item.kind is not Kind.ACCOUNT, item)):
+            self.queue.add(key)
+
+    def _account_changed(self, key: ResourceKey) -> None:
+        for job in sorted(self.store.jobs_of_account(key.namespace, key.name)):
+            self.queue.add(job, Lane.LIFECYCLE)
+
+    async def _reconcile(self, key: ResourceKey) -> Outcome:
+        if key.kind is Kind.ACCOUNT:
+            return Outcome(after=await self.accounts.reconcile(key), urgent=True)
+        return await self.jobs.reconcile(key)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self.loop.create_task(work).add_done_callback(self._background_ended)
+
+    def _background_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)

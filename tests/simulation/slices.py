@@ -1,0 +1,28 @@
+"""Runs a part of the chaos in a process of its own, where the order of sets is the one of every replay."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EPISODES = 100
+
+
+def chaos(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The chaos program with these arguments; its output holds the command that replays each failure."""
+    paths = os.pathsep.join(str(path) for path in (ROOT / "operator", ROOT))
+    environment = os.environ | {"PYTHONPATH": paths, "PYTHONHASHSEED": "0"}
+    return subprocess.run(
+        [sys.executable, "-m", "tests.simulation.chaos", *arguments],
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def assert_no_violation(first: int) -> None:
+    """The episodes of the seeds from `first` on end as the resources want it."""
+    done = chaos("--seed", str(first), "--episodes", str(EPISODES), "--stop-after", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"episodes        {EPISODES} " in done.stdout

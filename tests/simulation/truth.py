@@ -1,0 +1,220 @@
+"""The judge: what the service really runs, against what the objects want (protocol, "How it is proven").
+
+Two kinds of findings. A `wrong` is done and cannot be made good: a job that ran twice at once, or again, a finalizer
+that went while a job lived, a request sent twice. An `open` one may still be settled by time: a job that lives and
+should not, an object that waits. At quiescence there must be neither.
+
+What the protocol itself admits is spelled out in `_excused` and nowhere else: records that a third party threw away
+before the service showed the job, or while another operator held an older listing, may cost a double; a finalizer that
+a third party took off may cost an orphan. Both are ended by the sweep, so they are open findings until it has been.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from dispersed_operator.model import naming
+from dispersed_operator.model.observed import JobResource, parse_job
+from dispersed_operator.planning.sweep import Standing
+from dispersed_operator.sweep_cancels import CANCEL_REASONS
+from dispersed_simulator.records import TERMINAL, Job
+from tests.simulation.history import Life
+from tests.simulation.remote_side import EPOCH
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+LEAST_AGE = {CANCEL_REASONS[Standing.ORPHAN]: 930.0, CANCEL_REASONS[Standing.DUPLICATE]: 30.0}
+"""Youngest age in seconds at which the sweep may end a job, by the reason that it gives."""
+SETTLING = 40.0
+"""Longest lag of a listing, with a little room."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the judge says at one moment; `doubles` and `leaks` are the longest ones in virtual seconds."""
+
+    wrong: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    longest_double: float = 0.0
+    longest_leak: float = 0.0
+    excused: int = 0
+
+
+class Judge:
+    """Compares. `sweeps`: whether a sweeper runs, so that what is excused must end as well."""
+
+    def __init__(self, world: World, *, sweeps: bool) -> None:
+        self._world = world
+        self._sweeps = sweeps
+
+    def look(self) -> Findings:
+        """Everything that is wrong or open now."""
+        found = Findings()
+        history = self._world.history
+        history.observe()
+        jobs = sorted(self._world.remote.jobs(), key=lambda job: job.seq)
+        resources = [parse_job(body) for body in self._world.job_bodies()]
+        owners = {job.uuid: history.owner_of(job) for job in jobs}
+        self._look_at_requests(found)
+        foreign = self._world.remote.foreign
+        found.wrong.extend(f"another cluster's job {job.uuid} was cancelled" for job in foreign if job.cancel_requests)
+        by_life: dict[str, list[Job]] = {}
+        for job in jobs:
+            owner = owners[job.uuid]
+            if owner is not None:
+                self._look_at_sweep(job, owner, found)
+            if owner is None:
+                found.wrong.append(f"job {job.uuid} carries a title of nobody")
+            else:
+                by_life.setdefault(owner.identity.uid, []).append(job)
+        for uid, own in by_life.items():
+            self._look_at_life(history.lives[uid], own, resources, found)
+        recorded = {resource.job_uuid: resource for resource in resources if resource.job_uuid}
+        for job in jobs:
+            if job.status not in TERMINAL and (owner := owners[job.uuid]) is not None:
+                self._look_at_live(job, owner, recorded.get(job.uuid), by_life, found)
+        for resource in resources:
+            self._look_at_resource(resource, {job.uuid: job for job in jobs}, found)
+        found.wrong.extend(self._world.defects)
+        return found
+
+    # --- what cannot be made good ---
+
+    def _look_at_requests(self, found: Findings) -> None:
+        nonces: dict[str, int] = {}
+        tokens: dict[str, set[str]] = {}
+        for nonce, title in self._world.remote.posts:
+            nonces[nonce] = nonces.get(nonce, 0) + 1
+            parsed = naming.parse_title(title)
+            if parsed is not None:
+                tokens.setdefault(parsed.token, set()).add(nonce)
+        found.wrong.extend(f"a request was sent {times} times" for times in nonces.values() if times > 1)
+        for token, used in tokens.items():
+            life = self._world.history.of_token(token)
+            if len(used) > 1 and (life is None or not life.records_lost):
+                found.wrong.append(f"token {token} was signed {len(used)} times")
+
+    def _look_at_sweep(self, job: Job, owner: Life, found: Findings) -> None:
+        """Rules 4 and 5: a second sighting after 30 s, and an orphan is older than 15 minutes."""
+        least = LEAST_AGE.get(job.cancel_reason or "")
+        if least is not None and job.cancel_started_ms is not None:
+            age = (job.cancel_started_ms - job.created_ms) / 1000.0
+            if age < least - abs(self._world.remote.clock.largest_step):
+                found.wrong.append(f"{owner.identity.name}: the sweep ended job {job.uuid} at the age of {age:.0f} s")
+
+    def _look_at_life(self, life: Life, jobs: list[Job], resources: list[JobResource], found: Findings) -> None:
+        for earlier, later in pairwise(jobs):
+            end = min(self._end(earlier), self._end(later))
+            if end > self._at(later.created_ms):
+                found.longest_double = max(found.longest_double, end - self._at(later.created_ms))
+                kind = "ran beside"
+            else:
+                kind = "ran again after"
+                if life.wishes:
+                    continue
+            if self._excused(life, earlier, later):
+                found.excused += 1
+            else:
+                found.wrong.append(f"{life.identity.name}: job {later.uuid} {kind} {earlier.uuid}")
+        if life.gone is None:
+            return
+        keepers = {item.job_uuid for item in resources if life.identity.uid in self._copied(item)}
+        for job in jobs:
+            over = self._end(job) - max(life.gone, self._at(job.created_ms))
+            if over > 0.0 and job.uuid not in keepers:
+                found.longest_leak = max(found.longest_leak, over)
+                if life.forced is None:
+                    found.wrong.append(f"{life.identity.name} was let go while its job {job.uuid} lived")
+
+    def _excused(self, life: Life, earlier: Job, later: Job) -> bool:
+        """Records were thrown away at a moment at which nothing else could lead to the earlier job."""
+        parsed = naming.parse_title(earlier.title)
+        signed = (parsed.signed_at if parsed is not None else 0) - EPOCH - 400.0
+        shown = self._at(max(earlier.created_ms, earlier.visible_from_ms)) + SETTLING
+        last = self._at(later.created_ms)
+        if self._world.plan.processes == 1:
+            last = min(last, shown)
+        return any(signed <= moment <= last for moment in life.records_lost)
+
+    # --- what time may settle ---
+
+    def _look_at_live(
+        self,
+        job: Job,
+        owner: Life,
+        keeper: JobResource | None,
+        by_life: dict[str, list[Job]],
+        found: Findings,
+    ) -> None:
+        name = owner.identity.name
+        if keeper is None:
+            siblings = by_life[owner.identity.uid]
+            doubles = (self._excused(owner, *pair) for other in siblings for pair in ((other, job), (job, other)))
+            excused = owner.forced is not None or any(doubles)
+            if self._sweeps or not excused:
+                found.open.append(f"{name}: job {job.uuid} lives and nobody records it")
+            else:
+                found.excused += 1
+        elif keeper.uid != owner.identity.uid and owner.identity.uid not in self._copied(keeper):
+            found.wrong.append(f"{keeper.key.name} records job {job.uuid} of {name}")
+        elif keeper.deleting or _suspended(keeper):
+            found.open.append(f"{name}: job {job.uuid} lives, and its object is deleting or suspended")
+        elif not keeper.has_finalizer:
+            found.open.append(f"{name}: job {job.uuid} lives without our finalizer on its object")
+
+    def _look_at_resource(self, resource: JobResource, jobs: dict[str, Job], found: Findings) -> None:
+        name = resource.key.name
+        copied = bool(self._copied(resource))
+        if copied and _reason(resource) == "OwnershipAmbiguous":
+            return  # a copy whose records name nobody's job any more: a person must say whose it is
+        if resource.deleting:
+            found.open.append(f"{name} is still being deleted: {_why(resource)}")
+            return
+        uuid = resource.job_uuid
+        if uuid is None:
+            if not _suspended(resource):
+                found.open.append(f"{name} has no job: {_why(resource)}")
+            return
+        job = jobs.get(uuid)
+        if job is None:
+            found.open.append(f"{name} records {uuid}, which never was")
+            return
+        phase = resource.status.get("phase")
+        if (phase in {"Succeeded", "Failed", "Stopped"}) is not (job.status in TERMINAL) and not _suspended(resource):
+            found.open.append(f"{name} says {phase}, its job is {job.status}")
+        life = self._world.history.lives[resource.uid]
+        if job.status == "CANCELLED" and not copied and not life.suspended_at and life.deleted is None:
+            found.wrong.append(f"{name}: its wanted job {uuid} was cancelled")
+
+    # --- helpers ---
+
+    def _copied(self, resource: JobResource) -> tuple[str, ...]:
+        life = self._world.history.lives.get(resource.uid)
+        return life.copied_from if life is not None else ()
+
+    def _at(self, server_ms: int) -> float:
+        """The virtual moment of a moment of the service; the later one if its clock showed it twice."""
+        return self._world.remote.clock.moments(server_ms)[-1]
+
+    def _end(self, job: Job) -> float:
+        if job.completed_ms is None:
+            return self._world.loop.time()
+        return self._world.remote.clock.moments(job.completed_ms)[0]
+
+
+def _suspended(resource: JobResource) -> bool:
+    return bool(getattr(resource.spec, "suspend", False))
+
+
+def _reason(resource: JobResource) -> str:
+    conditions: Any = resource.status.get("conditions") or ()
+    return next((str(item.get("reason")) for item in conditions if item.get("type") == "Ready"), "none")
+
+
+def _why(resource: JobResource) -> str:
+    conditions: Any = resource.status.get("conditions") or ()
+    text = next((str(item.get("message")) for item in conditions if item.get("type") == "Ready"), "no condition")
+    return f"{resource.status.get('phase')}, {_reason(resource)}, {text}"
