@@ -21,13 +21,14 @@ from dispersed_operator.kube.merge import merge_patch
 from dispersed_operator.kube.resources import DISPERSED_ACCOUNTS, DISPERSED_JOBS, SECRETS, Resource
 from dispersed_operator.model import naming
 from dispersed_operator.model.keys import Kind, ResourceKey
-from dispersed_operator.model.observed import parse_job
+from dispersed_operator.model.observed import JobResource, parse_job
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.planning.account import (
     AccountView,
     ProbeResult,
     is_held,
+    key_fingerprint,
     project_account,
     read_credentials,
 )
@@ -166,6 +167,7 @@ class AccountReconciler:
         session.frozen = self._frozen.get(session.key)
         live = any(self._is_active(job) for job in self._store.jobs_of_account(session.key.namespace, session.key.name))
         session.expected_identity = (body.get("status") or {}).get("accountUUID") if live else None
+        session.forget_jobs_if_idle()
 
     def _is_active(self, job: ResourceKey) -> bool:
         return ((self._store.get(job) or {}).get("status") or {}).get("active") == 1
@@ -232,10 +234,13 @@ class AccountReconciler:
             self._store.put(key, answer)
 
     async def _jobs_hold(self, namespace: str, names: set[str]) -> bool:
-        """Whether a LIST begun now shows a job of one of these accounts with our finalizer."""
+        """Whether a LIST begun now shows a job with our finalizer that needs one of these accounts: its spec names it,
+        or did when the job was accepted, or when a create was signed whose outcome is not known."""
         items, _ = await self._kube.list_all(DISPERSED_JOBS, namespace=namespace)
+        bodies = [self._store.get(ResourceKey(Kind.ACCOUNT, namespace, name)) or {} for name in names]
+        keys = {str((body.get("status") or {}).get("keyFingerprint")) for body in bodies}
         jobs = (parse_job(item) for item in items)
-        return any(job.has_finalizer and job.account_name in names for job in jobs)
+        return any(job.has_finalizer and _needs(job, names, keys) for job in jobs)
 
     async def _release_secret_of_living_account(self, key: ResourceKey, body: Body, secret: Body) -> None:
         """A Secret that is being deleted goes once no job needs its key; the account then waits for a new one."""
@@ -354,3 +359,10 @@ class AccountReconciler:
                 probes.server_time,
             ),
         )
+
+
+def _needs(job: JobResource, names: set[str], keys: set[str]) -> bool:
+    pending = job.pending_create()
+    signed = pending.account.public_key if pending is not None and pending.account is not None else None
+    named = {job.account_name, job.status.get("account")}
+    return bool(named & names) or (signed is not None and key_fingerprint(signed) in keys)

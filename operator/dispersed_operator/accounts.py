@@ -19,7 +19,7 @@ from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import Listing
 from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.planning.account import clock_problem
-from dispersed_operator.planning.breaker import CLOSED, Breaker, doubt
+from dispersed_operator.planning.breaker import CLOSED, Breaker, after_poll, doubt
 from dispersed_operator.planning.matching import ListingIndex, index_listing
 from dispersed_operator.planning.vocabulary import AccountFacts, Problem
 from dispersed_operator.remote.client import DispersedClient
@@ -83,6 +83,12 @@ class AccountSession:
         self.breaker = breaker
         if (before and before.reason) != (self.doubt and self.doubt.reason):
             self.on_doubt()
+
+    def forget_jobs_if_idle(self) -> None:
+        """Without a job to poll for no poll comes, so nothing may wait for one, and nobody is left to be missed."""
+        if self.poller.idle:
+            self.awaits_poll = False
+            self.judge(after_poll(self.breaker, (), ()))
 
     @property
     def doubt(self) -> Problem | None:

@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import Any
 
 from dispersed_operator.accounts import AccountSession
-from dispersed_operator.errors import OperatorError
+from dispersed_operator.errors import KubernetesNotFound, OperatorError
 from dispersed_operator.intents import Intents, Unsent
 from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.intent import Refusal
@@ -214,5 +214,5 @@ def _signed_at(resource: JobResource) -> int:
 def _with_status(resource: JobResource, status: Mapping[str, Any], store: ResourceStore) -> Mapping[str, Any]:
     body = store.get(resource.key)
     if body is None:
-        raise OperatorError("the resource left the store while its create was recorded")
+        raise KubernetesNotFound("the resource vanished before its create was recorded")  # its journal ends the job
     return {**body, "status": status}

@@ -105,7 +105,8 @@ class Intents:
         self._keep(resource.key, Unsent(intent.nonce, content, reservation))
         self._metrics.intent_won()
         work.resource = parse_job(answer)
-        work.memory = replace(work.memory, own=OwnAttempt(intent.nonce, won_at, intent=intent))
+        own = OwnAttempt(intent.nonce, won_at, intent=intent, account_name=resource.account_name)
+        work.memory = replace(work.memory, own=own, inspected=None)  # from now on nothing is inherited
 
     async def _tell_proof(self, resource: JobResource, attempt: int) -> None:
         """Said before the intent is signed: between signature and request there is no time for an Event."""
@@ -182,11 +183,12 @@ class Intents:
 
     def _intent_to_refuse(self, resource: JobResource, own: OwnAttempt | None) -> Intent:
         """The newest intent: on the object, in the journal if it was stripped, or made anew from the record."""
-        intent, record = resource.intent, resource.record
-        if intent is not None and (record is None or intent.attempt >= record.attempt):
+        intent, record, mine = resource.intent, resource.record, own.intent if own is not None else None
+        put_back = intent is not None and mine is not None and intent.attempt < mine.attempt
+        if intent is not None and not put_back and (record is None or intent.attempt >= record.attempt):
             return intent
-        if own is not None and own.intent is not None:
-            return own.intent
+        if mine is not None:
+            return mine
         return self._intent_from_record(resource)
 
     def _intent_from_record(self, resource: JobResource) -> Intent:

@@ -10,23 +10,33 @@ answered with an Event and a condition, and changes nothing else.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dispersed_operator.accounts import AccountSession
-from dispersed_operator.errors import KubernetesConflict, KubernetesNotFound, RemoteError, RemoteNotFound
+from dispersed_operator.errors import (
+    KubernetesConflict,
+    KubernetesError,
+    KubernetesNotFound,
+    RemoteError,
+    RemoteNotFound,
+)
 from dispersed_operator.kube.events import EventRecorder
 from dispersed_operator.model import naming
 from dispersed_operator.model.event_reasons import EventReason
+from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import epoch
-from dispersed_operator.model.orphan import OrphanDecision, orphan_name
+from dispersed_operator.model.orphan import TOKEN_PREFIX, OrphanDecision, orphan_name
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.orphans import Orphan, Orphans
+from dispersed_operator.planning.account import key_fingerprint
 from dispersed_operator.planning.orphans import closed_status, is_worth_writing, refused_status, seen_status
 from dispersed_operator.planning.sweep import Standing, SweepPlan, Verdict, refusal
 
 UNCLAIMED_SECONDS = 3600
+_OTHER_KEY = "the account {} does not know this remote job, but nothing shows that it has the same key as before;"
+_DELETE_IT = "delete this object if the job is certainly over"
 
 _log = logging.getLogger(__name__)
 
@@ -34,18 +44,25 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """What one sweep of an account saw. `history`: every row there is, None if only live ones were listed. `accounts`:
-    all accounts (namespace/name) with the same key."""
+    all accounts (namespace/name) with the same key. `swept`: the accounts that are swept, one for each key;
+    `existing`: all that there are, whether they work or not."""
 
     session: AccountSession
     plan: SweepPlan
     objects: Mapping[str, Orphan]
     accounts: Collection[str]
+    swept: Collection[str]
+    existing: Collection[str]
     server_date: int
     history: tuple[RemoteJob, ...] | None
 
     @property
     def account(self) -> str:
         return f"{self.session.key.namespace}/{self.session.key.name}"
+
+    @property
+    def key_fingerprint(self) -> str:
+        return key_fingerprint(self.session.client.public_key)
 
 
 class OrphanKeeper:
@@ -59,20 +76,27 @@ class OrphanKeeper:
         self._wall = wall
         self._second_sighting = second_sighting
         self._missing: dict[str, int] = {}
+        self._unknown_to: dict[str, set[str]] = {}
 
-    async def report(self, sweep: Sweep) -> None:
-        """Bring the objects of this account in line. Raises KubernetesError; a conflict only leaves one object for the
-        next sweep."""
+    async def report(self, sweep: Sweep) -> list[KubernetesError]:
+        """Bring the objects of this account in line; gives the troubles on the way. One object that cannot be written
+        holds up no other one, and a conflict only leaves it for the next sweep."""
         verdicts = {orphan_name(uuid=verdict.job.uuid, token=None): verdict for verdict in sweep.plan.verdicts}
+        troubles: list[KubernetesError] = []
+        self._unknown_to = {name: found for name, found in self._unknown_to.items() if name in sweep.objects}
         for name, verdict in verdicts.items():
             if verdict.standing is Standing.ORPHAN and verdict.confirmed:
-                await self._each(self._keep(sweep, name, verdict))
+                troubles += await self._each(self._keep(sweep, name, verdict))
         for name, orphan in sweep.objects.items():
             verdict_of = verdicts.get(name)
             if verdict_of is not None:
-                await self._each(self._answer(sweep, orphan, verdict_of))
+                self._unknown_to.pop(name, None)
+                troubles += await self._each(self._answer(sweep, orphan, verdict_of))
             elif not orphan.closed and orphan.status.get("account") in sweep.accounts:
-                await self._each(self._look_for_end(sweep, orphan))
+                troubles += await self._each(self._look_for_end(sweep, orphan))
+            elif not orphan.closed and orphan.status.get("account") not in sweep.existing:
+                troubles += await self._each(self._search(sweep, orphan))
+        return troubles
 
     async def cancelled(self, session: AccountSession, orphan: Orphan, job: RemoteJob, now: float) -> None:
         """The sweep cancelled the job, which was then read as `job`."""
@@ -87,12 +111,16 @@ class OrphanKeeper:
             regarding=regarding, type_="Warning", reason=reason.value, message=text, action="Sweep"
         )
 
-    async def _each(self, work: Awaitable[None]) -> None:
+    async def _each(self, work: Awaitable[None]) -> list[KubernetesError]:
         """One object at a time: who loses a race over one, or finds it deleted, goes on with the others."""
         try:
             await work
         except (KubernetesConflict, KubernetesNotFound) as error:
             _log.info("a DispersedOrphan changed meanwhile, the next sweep looks at it again: %s", error)
+        except KubernetesError as error:
+            _log.warning("a DispersedOrphan cannot be brought in line now: %s", error)
+            return [error]
+        return []
 
     async def _keep(self, sweep: Sweep, name: str, verdict: Verdict) -> None:
         known, job, now = sweep.objects.get(name), verdict.job, sweep.server_date
@@ -100,7 +128,9 @@ class OrphanKeeper:
             return
         orphan = known or await self._orphans.open(name, verdict.decision)
         runs = await _runs_of(sweep.session, job)
-        status = seen_status(orphan.status, job, runs, account=sweep.account, now=now)
+        status = seen_status(
+            orphan.status, job, runs, account=sweep.account, key_fingerprint=sweep.key_fingerprint, now=now
+        )
         written = await self._orphans.write(orphan, status)
         if known is None or known.closed or not known.status.get("phase"):
             text = f"remote job {job.uuid} lives and {verdict.reason}; decide in spec.decision: Cancel or Keep"
@@ -126,7 +156,8 @@ class OrphanKeeper:
         generation = int(orphan.body["metadata"].get("generation") or 0)
         status = refused_status(orphan.status, message, now=self._wall(), generation=generation)
         written = await self._orphans.write(orphan, status)
-        await self.tell(written.body, EventReason.DECISION_REFUSED, message)
+        if orphan.decision is OrphanDecision.CANCEL:
+            await self.tell(written.body, EventReason.DECISION_REFUSED, message)
 
     async def _look_for_end(self, sweep: Sweep, orphan: Orphan) -> None:
         """An open object whose job is not among the live ones: it is read before anything is concluded."""
@@ -137,6 +168,9 @@ class OrphanKeeper:
         try:
             job = await sweep.session.client.get_job(uuid)
         except RemoteNotFound:
+            if orphan.status.get("keyFingerprint") != sweep.key_fingerprint:
+                await self._refuse(orphan, f"{_OTHER_KEY.format(sweep.account)} {_DELETE_IT}")
+                return
             first = self._missing.setdefault(uuid, sweep.server_date)
             if sweep.server_date - first >= self._second_sighting:
                 await self._close(sweep.session, orphan, None, sweep.server_date)
@@ -145,6 +179,25 @@ class OrphanKeeper:
             _log.warning("remote job %s of a DispersedOrphan cannot be read: %s", uuid, error)
             return
         self._missing.pop(uuid, None)
+        if job.terminal:
+            await self._close(sweep.session, orphan, job, sweep.server_date)
+
+    async def _search(self, sweep: Sweep, orphan: Orphan) -> None:
+        """An object of no account that there is: made by hand, or left over from an account that was deleted. It is
+        answered once every account was asked."""
+        if orphan.name.startswith(TOKEN_PREFIX):
+            return  # speaks of a job that may show up yet
+        try:
+            job = await sweep.session.client.get_job(str(orphan.status.get("uuid") or orphan.name))
+        except RemoteNotFound:
+            unknown_to = self._unknown_to.setdefault(orphan.name, set())
+            unknown_to.add(sweep.account)
+            if unknown_to >= set(sweep.swept):
+                await self._refuse(orphan, f"no account of this installation knows this remote job; {_DELETE_IT}")
+            return
+        except RemoteError as error:
+            _log.warning("the remote job of a DispersedOrphan cannot be read: %s", error)
+            return
         if job.terminal:
             await self._close(sweep.session, orphan, job, sweep.server_date)
 
@@ -158,7 +211,10 @@ class OrphanKeeper:
             return
         ended = next((row for row in sweep.history if _token_of(row) == token), None)
         made = epoch(orphan.body["metadata"].get("creationTimestamp")) or 0
-        if ended is not None or self._wall() - made > UNCLAIMED_SECONDS:
+        absent = self._wall() - made > UNCLAIMED_SECONDS
+        if ended is None and absent and orphan.status.get("keyFingerprint") != sweep.key_fingerprint:
+            await self._refuse(orphan, f"{_OTHER_KEY.format(sweep.account)} {_DELETE_IT}")
+        elif ended is not None or absent:
             await self._close(sweep.session, orphan, ended, sweep.server_date)
 
     async def _close(self, session: AccountSession, orphan: Orphan, job: RemoteJob | None, now: float) -> None:
@@ -168,6 +224,11 @@ class OrphanKeeper:
         await self._recorder.record(
             regarding=written.body, type_="Normal", reason=EventReason.ORPHAN_CLOSED.value, message=text, action="Sweep"
         )
+
+
+def account_names(keys: Iterable[ResourceKey]) -> frozenset[str]:
+    """Accounts as a DispersedOrphan names them."""
+    return frozenset(f"{key.namespace}/{key.name}" for key in keys)
 
 
 async def _runs_of(session: AccountSession, job: RemoteJob) -> tuple[RemoteRun, ...]:

@@ -21,6 +21,7 @@ from dispersed_operator.model.keys import Kind
 from dispersed_operator.model.observed import JobResource, rfc3339
 from dispersed_operator.model.orphan import OrphanCause, OrphanDecision, OrphanPhase, orphan_name
 from dispersed_operator.model.remote import RemoteJob
+from dispersed_operator.planning.account import key_fingerprint
 from dispersed_operator.telemetry.metrics import Metrics
 
 Body = Mapping[str, Any]
@@ -40,6 +41,10 @@ class Orphan:
     @property
     def closed(self) -> bool:
         return self.status.get("phase") == OrphanPhase.CLOSED
+
+    @property
+    def refused(self) -> bool:
+        return bool(self.status.get("conditions"))
 
 
 def parse_orphan(body: Body) -> Orphan:
@@ -89,6 +94,7 @@ class Orphans:
                 "uuid": uuid,
                 "token": token,
                 "account": f"{resource.key.namespace}/{resource.account_name}",
+                "keyFingerprint": _key_fingerprint(resource, token),
                 "title": job.title if job is not None else None,
                 "remoteStatus": job.status if job is not None else None,
                 "owner": f"{resource.key.namespace}/{resource.key.name}",
@@ -98,9 +104,10 @@ class Orphans:
                 "hourlyRateUSD": _text(resource.status.get("hourlyRateUSD")),
                 "costUSD": _text(resource.status.get("costUSD")),
             }
-            orphan = await self.open(orphan_name(uuid=uuid, token=token), decision)
+            orphan = await self.open(orphan_name(uuid=uuid, token=token), decision, afresh=True)
             told = {field: value for field, value in known.items() if value is not None}
-            await self.write(orphan, {**orphan.status, **told, "phase": OrphanPhase.OPEN.value})
+            before = {name: value for name, value in orphan.status.items() if name != "conditions"}
+            await self.write(orphan, {**before, **told, "phase": OrphanPhase.OPEN.value})
         self._metrics.orphan_left(cause)
 
     async def list(self) -> tuple[dict[str, Orphan], str]:
@@ -108,9 +115,10 @@ class Orphans:
         items, version = await self._kube.list_all(DISPERSED_ORPHANS)
         return {orphan.name: orphan for orphan in map(parse_orphan, items)}, version
 
-    async def open(self, name: str, decision: OrphanDecision) -> Orphan:
+    async def open(self, name: str, decision: OrphanDecision, *, afresh: bool = False) -> Orphan:
         """Make the object of this name, or take the one that exists; a decision other than `Report` that stands on it
-        stays."""
+        stays. Not so a `Cancel` that is over because the object was closed or refused, where a story begins `afresh`:
+        it was about the job while that had an owner."""
         body = {"apiVersion": API_VERSION, "kind": Kind.ORPHAN.value, "metadata": {"name": name}}
         try:
             made = await self._kube.create(
@@ -119,7 +127,8 @@ class Orphans:
             return parse_orphan(made)
         except KubernetesConflict:
             found = parse_orphan(await self._kube.get(DISPERSED_ORPHANS, namespace=None, name=name))
-        if found.decision is not OrphanDecision.REPORT or decision is OrphanDecision.REPORT:
+        over = afresh and found.decision is OrphanDecision.CANCEL and (found.closed or found.refused)
+        if found.decision is decision or not (over or found.decision is OrphanDecision.REPORT):
             return found
         patch = {
             "metadata": {"resourceVersion": found.body["metadata"]["resourceVersion"]},
@@ -151,6 +160,14 @@ def _decision(text: object) -> OrphanDecision:
         return OrphanDecision(str(text))
     except ValueError:
         return OrphanDecision.KEEP
+
+
+def _key_fingerprint(resource: JobResource, token: str | None) -> str | None:
+    """The key under which the create of this token was asked for or answered, if that is known."""
+    for known in (resource.record, resource.intent):
+        if known is not None and known.token == token and known.account is not None:
+            return key_fingerprint(known.account.public_key)
+    return None
 
 
 def _text(value: object) -> str | None:

@@ -19,6 +19,7 @@ from dispersed_operator.kube.resources import DISPERSED_JOBS, DISPERSED_ORPHANS,
 from dispersed_operator.model.naming import Identity
 from dispersed_operator.model.observed import parse_job
 from dispersed_operator.model.orphan import OrphanDecision
+from dispersed_operator.orphans import parse_orphan
 from dispersed_operator.planning.identity import cancel_identities
 
 IDENTITY_NAMESPACE = "kube-system"
@@ -62,11 +63,8 @@ async def _identity_of(kube: KubeClient) -> str:
 
 
 def _kept(orphans: list[dict[str, Any]]) -> frozenset[str]:
-    return frozenset(
-        str(body["metadata"]["name"])
-        for body in orphans
-        if (body.get("spec") or {}).get("decision") == OrphanDecision.KEEP
-    )
+    found = (parse_orphan(body) for body in orphans)
+    return frozenset(orphan.name for orphan in found if orphan.decision is OrphanDecision.KEEP)
 
 
 def _namespace_of(orphan: Mapping[str, Any]) -> str:

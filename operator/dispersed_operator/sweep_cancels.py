@@ -7,6 +7,7 @@ job is read again: its answer is not believed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from dispersed_operator.accounts import AccountSession
@@ -14,12 +15,21 @@ from dispersed_operator.errors import KubernetesNotFound, RemoteError
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
 from dispersed_operator.model.event_reasons import EventReason
+from dispersed_operator.model.naming import parse_title
 from dispersed_operator.model.observed import JobResource, parse_job
-from dispersed_operator.model.orphan import OrphanDecision, OrphanPolicy, orphan_name
+from dispersed_operator.model.orphan import orphan_name
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.orphan_keeper import OrphanKeeper
 from dispersed_operator.orphans import Orphan, Orphans
-from dispersed_operator.planning.sweep import Standing, SweepRules, Verdict, is_duplicate, is_of_cluster
+from dispersed_operator.planning.sweep import (
+    Standing,
+    SweepRules,
+    Verdict,
+    decision_on,
+    ends_orphan,
+    is_duplicate,
+    is_of_cluster,
+)
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.telemetry.vocabulary import CancelResult
@@ -57,7 +67,7 @@ class SweepCancels:
                 text = f"remote job {uuid} was cancelled by the sweep: {verdict.reason}; it is {job.status}"
                 await self._statuses.tell(owner, EventReason.DUPLICATE_CANCELLED, text, warning=True)
             return
-        orphan = await self._confirmed_orphan(uuid, rules)
+        orphan = await self._confirmed_orphan(job, rules)
         if orphan is not None:
             job = await self._cancel(session, verdict)
             now = session.client.clock.now()
@@ -74,17 +84,20 @@ class SweepCancels:
             return None
         return owner if owner.uid == verdict.owner.uid and is_duplicate(job, owner, rules) else None
 
-    async def _confirmed_orphan(self, uuid: str, rules: SweepRules) -> Orphan | None:
+    async def _confirmed_orphan(self, job: RemoteJob, rules: SweepRules) -> Orphan | None:
         """The DispersedOrphan, read now, if policy or decision still end its job; one that is not there any more says
         that somebody acts at this moment."""
         try:
-            orphan = await self._orphans.fresh(orphan_name(uuid=uuid, token=None))
+            orphan = await self._orphans.fresh(orphan_name(uuid=job.uuid, token=None))
         except KubernetesNotFound:
             return None
-        if orphan.decision is OrphanDecision.KEEP:
-            return None
-        decided = orphan.decision is OrphanDecision.CANCEL or rules.policy is OrphanPolicy.CANCEL
-        return orphan if decided else None
+        decisions = {orphan.name: orphan.decision}
+        title = parse_title(job.title)
+        if title is not None:
+            with contextlib.suppress(KubernetesNotFound):
+                of_create = await self._orphans.fresh(orphan_name(uuid=None, token=title.token))
+                decisions[of_create.name] = of_create.decision
+        return orphan if ends_orphan(job, decision_on(job.uuid, job.title, decisions), rules) else None
 
     async def _cancel(self, session: AccountSession, verdict: Verdict) -> RemoteJob:
         uuid = verdict.job.uuid

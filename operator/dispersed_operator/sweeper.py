@@ -6,7 +6,8 @@ LIST of the resources by quorum, never the store; without both there is no verdi
 `planning/sweep.py`.
 
 Invariants: a failed read ends the sweep of that account without a verdict; each cancel is confirmed by fresh reads
-(`sweep_cancels.py`); the API server going back in time ends the process.
+(`sweep_cancels.py`); an account that is slow or fails delays no other one; the API server going back in time ends the
+process.
 """
 
 from __future__ import annotations
@@ -15,30 +16,22 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dispersed_operator.accounts import AccountBook, AccountSession
 from dispersed_operator.errors import KubernetesError, RemoteError, StateLost
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
-from dispersed_operator.model import naming
 from dispersed_operator.model.event_reasons import EventReason
-from dispersed_operator.model.intent import parse_intent
 from dispersed_operator.model.keys import Kind, ResourceKey
-from dispersed_operator.model.observed import PendingCreate, parse_job
+from dispersed_operator.model.observed import PendingCreate
 from dispersed_operator.model.orphan import OrphanDecision, OrphanPolicy
 from dispersed_operator.model.remote import RemoteJob
-from dispersed_operator.orphan_keeper import OrphanKeeper, Sweep
+from dispersed_operator.orphan_keeper import OrphanKeeper, Sweep, account_names
 from dispersed_operator.orphans import Orphan, Orphans, parse_orphan
-from dispersed_operator.planning.sweep import (
-    FirstSight,
-    Standing,
-    SweepPlan,
-    SweepRules,
-    SweepView,
-    plan_sweep,
-)
+from dispersed_operator.planning.sweep import FirstSight, Standing, SweepPlan, SweepRules, SweepView, plan_sweep
+from dispersed_operator.planning.sweep_bodies import possible_owners, recorded_jobs
 from dispersed_operator.remote.listing import dated_live_jobs
 from dispersed_operator.store import ResourceStore, parse_version
 from dispersed_operator.sweep_cancels import SweepCancels
@@ -67,13 +60,15 @@ class SweepSettings:
 
 @dataclass(slots=True)
 class _Account:
-    """What is remembered of one account. Times are monotonic; losing it costs one more sweep."""
+    """What is remembered of one account. Times are monotonic; losing it costs one more sweep. `cancels`: when the last
+    ones were begun."""
 
     due: float
     begun: float = float("-inf")
     full: float = float("-inf")
     done: float | None = None
     sightings: Mapping[str, FirstSight] = field(default_factory=dict)
+    cancels: list[float] = field(default_factory=list)
 
 
 class Sweeper:
@@ -117,19 +112,35 @@ class Sweeper:
         self._decisions: dict[str, OrphanDecision] = {}
         self._woken = asyncio.Event()
         self._hurried = False
+        self._under_way: dict[ResourceKey, asyncio.Task[None]] = {}
+        self._looking = asyncio.Lock()  # one LIST of all resources in memory at a time
 
     # --- when ---
 
     async def run(self) -> None:
-        """Sweep until cancelled."""
-        while True:
-            sessions = self._distinct()
-            self._accounts = {key: self._account(key) for key in sessions}
-            self._hurried = self._hurried and not sessions
-            for key, session in sessions.items():
-                if self._accounts[key].due <= self._monotonic():
-                    await self._sweep_in_time(session)
-            await self._rest()
+        """Sweep until cancelled, each account in its own time."""
+        try:
+            while True:
+                sessions = self._distinct()
+                self._accounts = {key: self._account(key) for key in sessions}
+                self._hurried = self._hurried and not sessions
+                for key, session in sessions.items():
+                    if key not in self._under_way and self._accounts[key].due <= self._monotonic():
+                        self._begin(key, session)
+                await self._rest()
+                for key in [key for key, task in self._under_way.items() if task.done()]:
+                    self._under_way.pop(key).result()
+        finally:
+            for task in self._under_way.values():
+                task.cancel()
+            await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    def _begin(self, key: ResourceKey, session: AccountSession) -> None:
+        sweeping = asyncio.create_task(
+            self._sweep_in_time(session, self._accounts[key]), name=f"sweep-{key.namespace}-{key.name}"
+        )
+        sweeping.add_done_callback(lambda _: self._woken.set())
+        self._under_way[key] = sweeping
 
     def notice(self, body: Body) -> None:
         """A DispersedOrphan was made or changed: a decision to cancel is acted on at once, by all the usual rules."""
@@ -167,10 +178,9 @@ class Sweeper:
 
     async def _rest(self) -> None:
         """Sleep until the next account is due, until woken, or a little while if there is none yet."""
-        dues = [account.due for account in self._accounts.values()]
+        dues = [account.due for key, account in self._accounts.items() if key not in self._under_way]
         now = self._monotonic()
         seconds = min((max(0.0, due - now) for due in dues), default=SHORTEST_GAP)
-        self._woken.clear()
         timer = asyncio.ensure_future(self._sleep(min(seconds, SHORTEST_GAP)))
         woken = asyncio.ensure_future(self._woken.wait())
         try:
@@ -178,16 +188,16 @@ class Sweeper:
         finally:
             timer.cancel()
             woken.cancel()
+            self._woken.clear()
 
-    async def _sweep_in_time(self, session: AccountSession) -> None:
-        account, name = self._accounts[session.key], (session.key.namespace, session.key.name)
+    async def _sweep_in_time(self, session: AccountSession, account: _Account) -> None:
+        name = (session.key.namespace, session.key.name)
         account.begun = self._monotonic()
         account.due = account.begun + self._interval()
         if not self._leading():
             return
-        if session.hands_off is not None or session.awaits_poll:
-            # Cluster or account may be another one: what is missing here says nothing (failure modes 28 and 70).
-            doubt = session.hands_off.message if session.hands_off is not None else "the known jobs are not found yet"
+        doubt = self._doubt(session)
+        if doubt is not None:
             _log.warning("account %s/%s: no sweep: %s", *name, doubt)
             self._metrics.swept(*name, SweepResult.WITHHELD)
             return
@@ -206,29 +216,74 @@ class Sweeper:
     # --- what ---
 
     async def sweep(self, session: AccountSession) -> SweepPlan:
-        """One sweep of one account. Raises RemoteError or KubernetesError: then nothing was concluded."""
+        """One sweep of one account. Raises RemoteError or KubernetesError if a read failed, and nothing was concluded;
+        or, after all else was done, if an object could not be written."""
         begun, account = self._monotonic(), self._accounts.setdefault(session.key, self._account(session.key))
+        account.cancels = [at for at in account.cancels if begun - at < self._settings.interval]
         rows, server_date, history = await self._list(session, account)
         objects = await self._objects()
-        bodies = await self._resources()
         rules = self._rules(session)
-        plan = plan_sweep(self._view(rows, server_date, bodies, objects, account), rules)
+        plan = await self._compare(rows, server_date, objects, account, rules)
         account.sightings = plan.sightings
         self._hand_over(session, plan)
-        sweep = Sweep(session, plan, objects, self._accounts_of(session), server_date, history)
+        troubles: list[KubernetesError] = []
         if self._orphans.cluster_wide:
-            await self._keeper.report(sweep)
+            sweep = Sweep(
+                session=session,
+                plan=plan,
+                objects=objects,
+                accounts=account_names(item.key for item in self._with_same_key(session)),
+                swept=account_names(self._accounts),
+                existing=account_names((*self._accounts, *self._store.keys(Kind.ACCOUNT))),
+                server_date=server_date,
+                history=history,
+            )
+            troubles += await self._keeper.report(sweep)
         else:
             await self._report_here(session, plan)
+        if any(verdict.standing is Standing.ORPHAN for verdict in plan.cancels):
+            # Telling of them took its time; whoever took one over meanwhile shall keep it.
+            again = await self._compare(rows, server_date, objects, account, rules)
+            still = {(verdict.job.uuid, verdict.standing) for verdict in again.cancels}
+            plan = replace(plan, cancels=tuple(v for v in plan.cancels if (v.job.uuid, v.standing) in still))
+        troubles += await self._cancel(session, account, plan, rules)
+        await self._tell(session, plan)
+        if history is not None:
+            account.full = begun
+        if troubles:
+            raise troubles[0]
+        return plan
+
+    async def _cancel(
+        self, session: AccountSession, account: _Account, plan: SweepPlan, rules: SweepRules
+    ) -> list[KubernetesError]:
+        """The cancels of a plan, one after the other; one that fails holds no other one up."""
+        troubles: list[KubernetesError] = []
         for verdict in plan.cancels:
+            if not self._leading():
+                break
+            account.cancels.append(self._monotonic())
             try:
                 await self._cancels.end(session, verdict, rules)
             except RemoteError as error:
                 _log.warning("remote job %s cannot be ended now: %s", verdict.job.uuid, error)
-        await self._tell(session, plan)
-        if history is not None:
-            account.full = begun
-        return plan
+            except KubernetesError as error:
+                _log.warning("remote job %s cannot be ended now: %s", verdict.job.uuid, error)
+                troubles.append(error)
+        return troubles
+
+    async def _compare(
+        self,
+        rows: tuple[RemoteJob, ...],
+        server_date: int,
+        objects: Mapping[str, Orphan],
+        account: _Account,
+        rules: SweepRules,
+    ) -> SweepPlan:
+        """The verdicts on rows that were listed before, from a LIST of the resources begun now."""
+        async with self._looking:
+            view = self._view(rows, server_date, await self._resources(), objects, account)
+        return plan_sweep(view, rules)
 
     async def _list(
         self, session: AccountSession, account: _Account
@@ -268,16 +323,15 @@ class Sweeper:
         objects: Mapping[str, Orphan],
         account: _Account,
     ) -> SweepView:
-        recorded = {uuid: key for body in bodies for uuid, key in _records(body)}
-        titles = (naming.parse_title(row.title) for row in rows if row.uuid not in recorded)
-        marks = {title.uid for title in titles if title is not None}
+        recorded = recorded_jobs(bodies)
         return SweepView(
             rows=tuple(rows),
             server_date=server_date,
             recorded=recorded,
-            resources=tuple(parse_job(body) for body in bodies if marks & _marks(body)),
+            resources=possible_owners(bodies, [row.title for row in rows if row.uuid not in recorded]),
             decisions={name: orphan.decision for name, orphan in objects.items()},
             sightings=account.sightings,
+            spent=len(account.cancels),
         )
 
     def _rules(self, session: AccountSession) -> SweepRules:
@@ -306,10 +360,19 @@ class Sweeper:
             )
             self._look_for(owner.key, owner.uid, create)
 
-    def _accounts_of(self, session: AccountSession) -> frozenset[str]:
+    def _with_same_key(self, session: AccountSession) -> list[AccountSession]:
         pair = (session.client.host, session.client.public_key)
-        same = (item for item in self._book.sessions() if (item.client.host, item.client.public_key) == pair)
-        return frozenset(f"{item.key.namespace}/{item.key.name}" for item in same)
+        return [item for item in self._book.sessions() if (item.client.host, item.client.public_key) == pair]
+
+    def _doubt(self, session: AccountSession) -> str | None:
+        """Why nothing may be concluded for any account with this key: cluster or account may be another one, so what is
+        missing here says nothing (failure modes 28 and 70)."""
+        for same in self._with_same_key(session):
+            if same.hands_off is not None:
+                return same.hands_off.message
+            if same.awaits_poll:
+                return "the known jobs are not found yet"
+        return None
 
     # --- words ---
 
@@ -324,7 +387,7 @@ class Sweeper:
         counts = Counter(verdict.standing for verdict in plan.verdicts)
         name = (session.key.namespace, session.key.name)
         self._metrics.sweep_found(*name, counts, held_back=plan.held_back)
-        if plan.held_back:
+        if plan.held_back and plan.cancels:
             text = f"the sweep cancelled {len(plan.cancels)} jobs, the most that one may; {plan.held_back} more wait"
             await self._tell_account(session, EventReason.SWEEP_CAP_REACHED, text)
 
@@ -333,22 +396,3 @@ class Sweeper:
         body = self._store.get(session.key)
         if body is not None:
             await self._keeper.tell(body, reason, text)
-
-
-def _records(body: Body) -> list[tuple[str, ResourceKey]]:
-    """(uuid, key) of what a resource names as its own, read without parsing all of it."""
-    found = body.get("status")
-    status: Body = found if isinstance(found, Mapping) else {}
-    create = status.get("create")
-    named = {status.get("jobUUID"), create.get("uuid") if isinstance(create, Mapping) else None}
-    metadata = body["metadata"]
-    key = ResourceKey(Kind.JOB, metadata["namespace"], metadata["name"])
-    return [(uuid, key) for uuid in named if isinstance(uuid, str) and uuid]
-
-
-def _marks(body: Body) -> set[str]:
-    """The uid marks of the titles that may belong to a resource: its own, and its origin's."""
-    metadata = body["metadata"]
-    intent = parse_intent((metadata.get("annotations") or {}).get(naming.INTENT_ANNOTATION) or "")
-    uids = [metadata["uid"], *([intent.origin.uid] if intent is not None else [])]
-    return {naming.uid_mark(uid) for uid in uids}

@@ -14,6 +14,8 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import NoReturn
 from urllib.parse import parse_qsl, quote, quote_plus
 
@@ -51,7 +53,8 @@ class Readings:
         return f"{'+'.join(self.query)}/{'+'.join(self.body)}"
 
 
-def canonical_queries(raw_query: str) -> dict[str, str]:
+@lru_cache(maxsize=1024)
+def canonical_queries(raw_query: str) -> Mapping[str, str]:
     """Reading → sorted and encoded query text (reference §2.3)."""
     pairs = sorted(parse_qsl(raw_query, keep_blank_values=True, encoding="utf-8", errors="surrogateescape"))
     encoders: dict[str, Callable[..., str]] = {"percent": quote, "plus": quote_plus}
@@ -59,7 +62,7 @@ def canonical_queries(raw_query: str) -> dict[str, str]:
     for name, encode in encoders.items():
         parts = (f"{_encoded(encode, key)}={_encoded(encode, value)}" for key, value in pairs)
         readings[name] = "&".join(parts)
-    return readings
+    return MappingProxyType(readings)
 
 
 def _encoded(encode: Callable[..., str], text: str) -> str:
@@ -93,12 +96,16 @@ def matching_readings(request: SignedRequest, *, secret: str) -> Readings:
     headers = request.headers
     head = "|".join((headers["x-api-key"], headers["x-time"], headers["x-nonce"], request.method.upper(), request.path))
     hashes = {name: hashlib.sha256(text).hexdigest() for name, text in canonical_bodies(request.body).items()}
+    sent = headers["x-signature"].encode("utf-8", "surrogateescape")
     found: set[tuple[str, str]] = set()
+    verdicts: dict[str, bool] = {}  # most readings of one request are the same text
     for query_name, query in canonical_queries(request.query).items():
         for body_name, digest in hashes.items():
-            message = f"{head}|{query}|{digest}".encode("utf-8", "surrogateescape")
-            expected = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
-            if hmac.compare_digest(expected.encode(), headers["x-signature"].encode("utf-8", "surrogateescape")):
+            text = f"{head}|{query}|{digest}"
+            if text not in verdicts:
+                expected = hmac.digest(secret.encode(), text.encode("utf-8", "surrogateescape"), "sha256").hex()
+                verdicts[text] = hmac.compare_digest(expected.encode(), sent)
+            if verdicts[text]:
                 found.add((query_name, body_name))
     return Readings(
         query=tuple(name for name in QUERY_READINGS if any(pair[0] == name for pair in found)),

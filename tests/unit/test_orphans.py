@@ -13,8 +13,9 @@ from dispersed_operator.errors import KubernetesConflict, KubernetesError
 from dispersed_operator.model.naming import create_token
 from dispersed_operator.model.orphan import OrphanCause, OrphanDecision, orphan_name
 from dispersed_operator.orphans import Orphans, parse_orphan
+from dispersed_operator.planning.account import key_fingerprint
 from dispersed_operator.telemetry.metrics import Metrics
-from tests.support.builders import IDENTITY, JOB, NOW, a_job, a_row
+from tests.support.builders import ACCOUNT, IDENTITY, JOB, NOW, a_job, a_row
 from tests.unit.kube.scripted import Answer, Script, client_of, failure, ok
 
 TOKEN = create_token(IDENTITY, 1)
@@ -83,6 +84,27 @@ async def test_a_decision_that_a_person_made_stays() -> None:
     async with orphans(TAKEN, stored("Cancel"), stored("Cancel")) as (made, script, _):
         await leave(made)
     assert [body["spec"] for body in script.bodies[1:] if body and "spec" in body] == []
+
+
+REFUSED = {"phase": "Open", "conditions": [{"type": "Stalled", "status": "True"}]}
+
+
+@pytest.mark.failure_mode(60)
+@pytest.mark.parametrize("over", [{"phase": "Closed"}, REFUSED])
+async def test_a_cancel_that_was_refused_or_is_over_does_not_end_a_job_that_is_left_on_purpose_later(
+    over: dict[str, Any],
+) -> None:
+    before, after = stored("Cancel", **over), stored("Keep", version="6", **over)
+    async with orphans(TAKEN, before, after, stored("Keep")) as (made, script, _):
+        await leave(made)
+    assert script.bodies[2] == {"metadata": {"resourceVersion": "5"}, "spec": {"decision": "Keep"}}
+    assert script.bodies[3]["status"].get("conditions", "absent") == (None if "conditions" in over else "absent")
+
+
+async def test_a_job_that_is_left_tells_the_key_of_its_create() -> None:
+    async with orphans(stored("Keep"), stored("Keep")) as (made, script, _):
+        await leave(made)
+    assert script.bodies[1]["status"]["keyFingerprint"] == key_fingerprint(ACCOUNT.public_key)
 
 
 async def test_a_job_of_which_only_the_token_is_known_is_left_by_its_token() -> None:

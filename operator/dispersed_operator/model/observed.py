@@ -24,6 +24,7 @@ from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.reasons import Reason
 
 Body = Mapping[str, Any]
+MOST_MONEY = Decimal(10) ** 12
 
 ENDINGS = (
     Reason.SUSPENDED,
@@ -162,9 +163,11 @@ class JobResource:
                 account=intent.account,
             )
         if record is not None and (record.uuid or record.state == "Refused"):
-            # A text in the intent's place that cannot be read may be a newer attempt than the one that was refused.
+            # Each attempt left its intent here. Where it cannot be read, or was taken away, there may have been a
+            # newer one than the attempt that was refused or is over.
             settled = not record.uuid or record.ended
-            return LOST_RECORD if self.intent_garbled and settled else None
+            lost = self.intent_garbled or (intent is None and self.has_finalizer and not self.inherited)
+            return LOST_RECORD if lost and settled else None
         if record is not None:
             return PendingCreate(
                 attempt=record.attempt,
@@ -265,7 +268,7 @@ def _parse_record(document: object) -> CreateRecord | None:
         ending_message=str(document.get("endingMessage") or ""),
         ended=document.get("ended") is True,
         settled_attempts=_attempt(document.get("settledAttempts")),
-        prior_cost=_money(document.get("priorCostUSD")),
+        prior_cost=money(document.get("priorCostUSD")),
     )
 
 
@@ -275,10 +278,10 @@ def _attempt(number: object) -> int:
     return number if isinstance(number, int) and fits else 0
 
 
-def _money(text: object) -> Decimal:
-    """An amount that we wrote, 0 for what is none."""
+def money(text: object) -> Decimal:
+    """An amount that we wrote, 0 for what is none or is beyond all money: with that nobody could reckon."""
     try:
         amount = Decimal(str(text)) if text is not None else Decimal(0)
     except InvalidOperation:
         return Decimal(0)
-    return amount if amount.is_finite() and amount >= 0 else Decimal(0)
+    return amount if amount.is_finite() and 0 <= amount < MOST_MONEY else Decimal(0)

@@ -13,6 +13,9 @@ from enum import StrEnum
 from dispersed_operator.model.base import ResourceModel, optional_list
 from dispersed_operator.model.status import Condition
 
+TOKEN_PREFIX = "token-"  # noqa: S105 - no password, the beginning of a name
+"""How the name of an object begins of which only the token of a create is known."""
+
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,200}[a-z0-9])?")
 
 
@@ -67,6 +70,10 @@ class DispersedOrphanStatus(ResourceModel):
     account: str | None = None
     """Account that pays for the job, as namespace/name."""
 
+    key_fingerprint: str | None = None
+    """Which public key showed the job (`status.keyFingerprint` of its account then); no other key is believed when it
+    does not know the job."""
+
     title: str | None = None
     """Title of the remote job."""
 
@@ -108,7 +115,7 @@ def orphan_name(*, uuid: str | None, token: str | None) -> str:
             return uuid
         return f"job-{_digest(uuid)}"
     if token:
-        return "token-" + (token if _OBJECT_NAME.fullmatch(token) else _digest(token))
+        return TOKEN_PREFIX + (token if _OBJECT_NAME.fullmatch(token) else _digest(token))
     raise ValueError("an orphan needs a uuid or a token")
 
 

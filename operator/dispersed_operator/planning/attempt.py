@@ -27,7 +27,12 @@ def newest_pending(resource: JobResource, memory: Memory) -> PendingCreate | Non
     if own is None or own.intent is None or own.state not in {SendState.ACCEPTED, SendState.UNKNOWN}:
         return pending
     record = resource.record
-    if resource.highest_attempt() > own.intent.attempt or (resource.intent is not None and not _carries(resource, own)):
+    overtaken = (
+        resource.intent is not None
+        and resource.intent.attempt >= own.intent.attempt  # an older one was put back by somebody, and says nothing
+        and not _carries(resource, own)
+    )
+    if resource.highest_attempt() > own.intent.attempt or overtaken:
         return pending
     if _carries(resource, own) or (record is not None and record.token == own.intent.token and record.uuid):
         return pending
@@ -81,5 +86,6 @@ def plan_own_attempt(facts: Facts, pending: PendingCreate, *, may_send: bool) ->
             account=pending.account,
             job=own.job,
             adopted=False,
+            account_name=own.account_name,
         )
     return None

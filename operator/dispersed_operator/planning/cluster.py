@@ -34,7 +34,8 @@ def cluster_problem(
     """
     if not present:
         return None
-    if _disowns(body, present) or (not remembered(body) and any(_disowns(other, present) for other in others)):
+    speechless = not remembered(body) and not _is_confirmed(body, present)
+    if _disowns(body, present) or (speechless and any(_disowns(other, present) for other in others)):
         code = confirmation_code(present)
         return Problem(
             Reason.CLUSTER_IDENTITY_CHANGED,
@@ -60,7 +61,9 @@ def confirmation_code(present: tuple[str, ...]) -> str:
 def _disowns(body: Body, present: tuple[str, ...]) -> bool:
     """Whether the account remembers other authorities only, and nobody has confirmed the present ones."""
     known = remembered(body)
-    if not known or set(known) & set(present):
-        return False
+    return bool(known) and not set(known) & set(present) and not _is_confirmed(body, present)
+
+
+def _is_confirmed(body: Body, present: tuple[str, ...]) -> bool:
     annotations = body["metadata"].get("annotations") or {}
-    return bool(annotations.get(naming.CONFIRM_CLUSTER_ANNOTATION) != confirmation_code(present))
+    return bool(annotations.get(naming.CONFIRM_CLUSTER_ANNOTATION) == confirmation_code(present))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
+from dispersed_operator.model.observed import MOST_MONEY
 from dispersed_operator.model.remote import RemoteRun
 
 HOUR_SECONDS = Decimal(3600)
@@ -27,11 +28,12 @@ def rate_text(rate: Decimal) -> str:
 
 
 def read_rate(text: object) -> Decimal | None:
-    """The rate that a status shows, None if it shows none."""
+    """The rate that a status shows, None if it shows none with which anybody could reckon."""
     try:
-        return Decimal(str(text)) if text is not None else None
+        rate = Decimal(str(text)) if text is not None else None
     except InvalidOperation:
         return None
+    return rate if rate is not None and rate.is_finite() and -MOST_MONEY < rate < MOST_MONEY else None
 
 
 def cost_text(cost: Decimal) -> str:

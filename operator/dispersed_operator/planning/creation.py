@@ -53,7 +53,7 @@ def plan_creation(resource: JobResource, facts: Facts) -> Action:
     if account.server_time is None or (account.server_date_age or 0.0) > account.windows.server_date_max_age:
         return ReadServerTime()
     begun_after = max(facts.leading_since, facts.memory.last_post)
-    since = max(0, resource.created_at - LISTING_MARGIN_SECONDS)
+    since = history_since(resource)
     listing = facts.listing.listing if facts.listing is not None else None
     if facts.listing is None or listing is None or listing.begun <= begun_after or listing.covers_since > since:
         # Any attempt but the first wants a listing of its own: an older one may miss what the attempt before made.
@@ -69,6 +69,13 @@ def plan_creation(resource: JobResource, facts: Facts) -> Action:
         message = f"all {MAX_ATTEMPT} attempts of this resource were refused"
         return _wait(Problem(Reason.BACKOFF_LIMIT_EXCEEDED, message), stalled=True)
     return ClaimIntent(attempt)
+
+
+def history_since(resource: JobResource) -> int:
+    """How far back a job of this resource can have been created: a restored object is younger than the jobs of its
+    earlier self, but not than the intent that it brought along."""
+    signed_at = resource.intent.signed_at if resource.intent is not None else resource.created_at
+    return max(0, min(resource.created_at, signed_at) - LISTING_MARGIN_SECONDS)
 
 
 def plan_blocked(resource: JobResource, facts: Facts) -> Rest | None:

@@ -113,10 +113,14 @@ def _after_proof(resource: JobResource, facts: Facts, question: Question) -> Act
         attempts = range(1, question.pending.attempt + 1)
         rows = matches(facts.listing, question.identities, attempts)
         alive = [row for row in rows if not row.row.terminal and row.row.uuid != resource.job_uuid]
-        if alive and resource.job_uuid is None:
+        over = resource.job_uuid is None or (resource.record is not None and resource.record.ended)
+        if alive and over:
             return adoption.adopt(facts, alive, phase=Phase.STOPPING)
-    if not has_foreign_origin(resource, facts.cluster_id) and question.pending.token is not None:
-        return RefuseIntent(Refusal.ABSENT, "proven absent while the resource was being deleted")
+    if not has_foreign_origin(resource, facts.cluster_id):
+        if question.pending.token is not None:
+            return RefuseIntent(Refusal.ABSENT, "proven absent while the resource was being deleted")
+        if resource.job_uuid is not None:
+            return _end_job(resource, facts, resource.job_uuid)
     return _let_go(resource, facts, ABSENT_TEXT)
 
 

@@ -16,11 +16,13 @@ from dispersed_operator.model.reasons import REASONS, Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning.cancellation import (
+    CANCEL_DELAYS,
     Alive,
     Ended,
     connection_secret,
     look_at,
     plan_end,
+    stopping,
     suspended,
 )
 from dispersed_operator.planning.creation import plan_blocked, plan_creation
@@ -113,7 +115,10 @@ def _said_by_service(job: RemoteJob, runs: Sequence[RemoteRun]) -> Problem | Non
 
 
 def _conclude(resource: JobResource, facts: Facts, why: Problem) -> Action:
-    """D5 is reached: what the resource says from now on."""
+    """D5 is reached: what the resource says from now on. While a duplicate lives, that no job lives is not true yet."""
+    if facts.memory.extras:
+        waiting = f"waiting for remote job {facts.memory.extras[0]}, a duplicate, to end"
+        return Rest(stopping(resource, facts, waiting), CANCEL_DELAYS[0])
     secret = connection_secret(resource)
     if secret is not None and facts.secret is not SecretState.REMOVED:
         return DeleteSecret(secret)

@@ -37,6 +37,9 @@ INSPECTED_AGAIN_SECONDS = 30.0
 
 def perceive(resource: JobResource, cluster_id: str, inspected: Inspected | None) -> JobResource:
     """The object without the intent and the status that are certainly another object's."""
+    if resource.intent is None and resource.record is None:
+        cleared = inspected is not None and inspected.alive and inspected.subject != resource.uid
+        return replace(resource, inherited=cleared)  # what it had inherited was taken off before our eyes
     foreign_record = has_foreign_record(resource, cluster_id)
     known = inspected is not None and inspected.subject == _subject(resource) != resource.uid
     alive = known and inspected is not None and inspected.alive

@@ -70,7 +70,7 @@ def _plan(resource: JobResource, facts: Facts) -> Action:
     if resource.job_uuid is not None:
         # An earlier attempt that was thought lost did commit, late: the newer one is settled, that job is ours.
         return RefuseIntent(Refusal.ABSENT, "proven absent; the job of an earlier attempt exists")
-    if resource.suspend_wanted and pending.token is not None:
+    if resource.suspend_wanted and (pending.token is not None or resource.record is not None):
         return RefuseIntent(Refusal.ABSENT, "proven absent while the resource was suspended")
     return plan_creation(resource, facts)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from dispersed_operator.model import naming
 from dispersed_operator.model.job import Limits, Task
-from dispersed_operator.model.observed import JobResource, rfc3339
+from dispersed_operator.model.observed import JobResource, money, rfc3339
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.planning.cost import HOUR_SECONDS, cost_text, rate_text, read_rate, total_cost
@@ -36,7 +36,7 @@ def spent_before(resource: JobResource) -> Decimal:
     record = resource.record
     if record is None:
         return Decimal(0)
-    return _shown_cost(resource) if record.ended else record.prior_cost
+    return money(resource.status.get("costUSD")) if record.ended else record.prior_cost
 
 
 def spending_of(
@@ -100,11 +100,3 @@ def exhausted(resource: JobResource) -> Problem | None:
 def expiry_text(expiry: int) -> str:
     """The value of `status.create.expiresAt`: a job without an expiry says aloud that nobody reaps it."""
     return rfc3339(expiry) if expiry else "never"
-
-
-def _shown_cost(resource: JobResource) -> Decimal:
-    try:
-        cost = Decimal(str(resource.status.get("costUSD") or 0))
-    except InvalidOperation:
-        return Decimal(0)
-    return cost if cost.is_finite() else Decimal(0)

@@ -19,7 +19,7 @@ from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
 from dispersed_operator.planning.continuity import is_same_account
-from dispersed_operator.planning.creation import LISTING_MARGIN_SECONDS, UNSEEN_ATTEMPTS
+from dispersed_operator.planning.creation import UNSEEN_ATTEMPTS, history_since
 from dispersed_operator.planning.matching import Match, is_history, matches
 from dispersed_operator.planning.vocabulary import (
     Action,
@@ -82,7 +82,7 @@ def plan_lookup(resource: JobResource, facts: Facts, question: Question) -> Acti
 def _since(resource: JobResource, question: Question) -> int:
     """How far back to list: to the signature, and to before the resource's creation, as C0 wants it. So the listing
     that proves absence serves the create that follows; with another one in between the two might never agree."""
-    created = max(0, resource.created_at - LISTING_MARGIN_SECONDS)
+    created = history_since(resource)
     signed_at = question.pending.signed_at
     return created if signed_at is None else min(signed_at, created)
 
@@ -145,7 +145,8 @@ def _obstacle(facts: Facts, question: Question) -> Problem | None:
     if signed_for is not None and not is_same_account(signed_for, facts.account):
         return Problem(
             Reason.ACCOUNT_MISMATCH,
-            "the create was signed for another host or key, and nothing shows that it is the same account",
+            "the create was signed for another host or key, and nothing shows that it is the same account; if the key "
+            "or spec.accountRef was changed meanwhile, put it back",
         )
     if facts.listing is not None and facts.account.server_time is not None:
         old = facts.account.server_time - question.signed_at > OLD_HISTORY_SECONDS

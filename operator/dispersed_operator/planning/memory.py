@@ -26,14 +26,16 @@ class SendState(StrEnum):
 class OwnAttempt:
     """The in-memory journal of an intent that this very process won (protocol C3 to C6).
 
-    `won_at` is monotonic. `intent` is what was won: it may be stripped from the object meanwhile. `uuid` is set once
-    accepted; `refusal` and `message` once refused; `message` once unknown.
+    `won_at` is monotonic. `intent` is what was won: it may be stripped from the object meanwhile. `account_name` is the
+    DispersedAccount that it was signed for: the spec may name another one meanwhile. `uuid` is set once accepted;
+    `refusal` and `message` once refused; `message` once unknown.
     """
 
     nonce: str
     won_at: float
     state: SendState = SendState.WON
     intent: Intent | None = None
+    account_name: str = ""
     uuid: str | None = None
     job: RemoteJob | None = None
     refusal: Refusal | None = None

@@ -46,10 +46,7 @@ def judge_missing(resource: JobResource, facts: Facts, uuid: str, missing: Missi
     if not is_same_account(
         recorded or (resource.intent.account if resource.intent is not None else None), facts.account
     ):
-        return Problem(
-            Reason.ACCOUNT_MISMATCH,
-            f"remote job {uuid} was created with another key or host, and the present account does not know it",
-        )
+        return Problem(Reason.ACCOUNT_MISMATCH, _other_account(resource, uuid))
     first = facts.memory.first_missing
     if first is None:
         return RememberMissing(missing.server_date)
@@ -61,6 +58,14 @@ def judge_missing(resource: JobResource, facts: Facts, uuid: str, missing: Missi
     if uuid in facts.listing.uuids:
         return Problem(Reason.ACCOUNT_MISMATCH, f"remote job {uuid} answers 404 but stands in the account's listing")
     return Gone.GONE
+
+
+def _other_account(resource: JobResource, uuid: str) -> str:
+    text = f"remote job {uuid} was created with another key or host, and the present account does not know it"
+    accepted_by = resource.status.get("account")
+    if accepted_by in {None, resource.account_name}:
+        return text
+    return f"{text}; the DispersedAccount {accepted_by} accepted it: set spec.accountRef back to that one"
 
 
 def _since(resource: JobResource) -> int:

@@ -22,7 +22,13 @@ Status = dict[str, Any]
 
 
 def seen_status(
-    before: Mapping[str, Any], job: RemoteJob, runs: Sequence[RemoteRun], *, account: str, now: float
+    before: Mapping[str, Any],
+    job: RemoteJob,
+    runs: Sequence[RemoteRun],
+    *,
+    account: str,
+    key_fingerprint: str,
+    now: float,
 ) -> Status:
     """The job lives without an owner, seen at `now` (service's time, epoch seconds), with these runs."""
     title = naming.parse_title(job.title)
@@ -30,6 +36,7 @@ def seen_status(
         "uuid": job.uuid,
         "token": title.token if title is not None else None,
         "account": account,
+        "keyFingerprint": key_fingerprint,
         "title": job.title,
         "cause": before.get("cause") or OrphanCause.NO_OWNER.value,
         "firstSeen": before.get("firstSeen") or rfc3339(now),

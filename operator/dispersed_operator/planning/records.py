@@ -37,7 +37,7 @@ def with_record(resource: JobResource, status: Document) -> Document:
     intent, record = resource.intent, resource.record
     if record is not None and record.uuid and not _is_followed(resource):
         ended = record.ended or (record.ending is Reason.SUSPENDED and _is_suspended(status))
-        locked = bool(record.body_sha256) and _digest(resource) == record.body_sha256 and not ended
+        locked = not ended and _is_as_sent(resource, record.body_sha256, status.get("account"))
         if (locked, ended) == (record.locked, record.ended):
             return status
         changed = {"locked": locked, **({"ended": True} if ended else {})}
@@ -61,23 +61,27 @@ def with_record(resource: JobResource, status: Document) -> Document:
 
 
 def with_ending(resource: JobResource, action: RecordEnding) -> Document:
-    """The status with the decision to end the recorded job."""
+    """The status with the decision to end the recorded job. That an earlier attempt was suspended goes: beside this
+    decision it would read as the verified end of a job that lives."""
     create = {
         **(resource.status.get("create") or {}),
         "ending": action.ending.value,
         "endingMessage": action.message[:ENDING_MESSAGE_LIMIT],
     }
-    return {**resource.status, "create": create}
+    said = resource.status.get("conditions") or ()
+    conditions = [item for item in said if item.get("type") != ConditionType.SUSPENDED]
+    return {**resource.status, "create": create, **({"conditions": conditions} if said else {})}
 
 
 def accepted_record(resource: JobResource, action: RecordCreate) -> Document:
-    """The fields that C5 and adoption write: `create`, `jobUUID`."""
+    """The fields that C5 and adoption write: `create`, `jobUUID`, `account`."""
+    account = action.account_name or resource.account_name
     create: Document = {
         "token": action.token,
         "attempt": action.attempt,
         "uuid": action.uuid,
         "state": CreateState.ACCEPTED.value,
-        "locked": bool(action.body_sha256) and _digest(resource) == action.body_sha256,
+        "locked": _is_as_sent(resource, action.body_sha256, account),
         "account": _without_nulls(action.account.as_json()),
         "bodySHA256": action.body_sha256 or None,
         "expiresAt": _expires_at(resource, action),
@@ -86,7 +90,7 @@ def accepted_record(resource: JobResource, action: RecordCreate) -> Document:
     if action.signed_at:
         create["signedAt"] = rfc3339(action.signed_at)
         create["notAfter"] = rfc3339(action.signed_at + SIGNATURE_SECONDS)
-    return {"create": _without_nulls(create), "jobUUID": action.uuid, "account": resource.account_name}
+    return {"create": _without_nulls(create), "jobUUID": action.uuid, "account": account}
 
 
 def before_attempt(resource: JobResource, attempt: int) -> Document:
@@ -127,6 +131,12 @@ def _expires_at(resource: JobResource, action: RecordCreate) -> str | None:
     if resource.spec is None or not action.signed_at:
         return None
     return expiry_text(expiry_of(resource.spec, action.signed_at))
+
+
+def _is_as_sent(resource: JobResource, body_sha256: str, account: object) -> bool:
+    """Whether the spec is what was sent, and to whom: an edit of `accountRef` that slipped in must stay open to be
+    taken back, or nobody could ever end the job."""
+    return bool(body_sha256) and _digest(resource) == body_sha256 and account in {None, resource.account_name}
 
 
 def _digest(resource: JobResource) -> str | None:

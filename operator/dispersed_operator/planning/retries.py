@@ -12,10 +12,15 @@ RETRY_SETTLING_SECONDS = 60.0
 
 
 def retry_may_follow(job: RemoteJob, runs: Sequence[RemoteRun], spec: DispersedJobSpec | None, facts: Facts) -> bool:
-    """Whether the service may still start another run of a failed job: its own retries are not used up, and the failure
-    is fresh (API reference §11.3 leaves open what the job's status says in between)."""
+    """Whether the service may still start another run of a failed job, or has started it: a run of it is not over; or
+    its own retries are not used up, and the failure is fresh (API reference §11.3 leaves open what the job's status
+    says in between)."""
     retries = spec.retry.remote_retries if spec is not None else 0
-    if job.status != "FAILED" or not retries or len(runs) > retries:
+    if job.status != "FAILED" or not retries:
+        return False
+    if any(not run.terminal for run in runs):
+        return True
+    if len(runs) > retries:
         return False
     ended = max((run.ended_at for run in runs if run.ended_at is not None), default=job.completed_at)
     server_time = facts.account.server_time

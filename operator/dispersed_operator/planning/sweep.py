@@ -71,7 +71,8 @@ class SweepView:
 
     `rows`: the live remote jobs, listed at `server_date`. `recorded`: which resource records which uuid, and
     `resources`: those that a title may speak of; both from one LIST begun after the rows were read. `decisions`: by
-    name of the DispersedOrphan. `sightings`: by uuid, what the sweep before left.
+    name of the DispersedOrphan. `sightings`: by uuid, what the sweep before left. `spent`: how many cancels of the cap
+    earlier sweeps of the same interval took.
     """
 
     rows: Sequence[RemoteJob]
@@ -80,6 +81,7 @@ class SweepView:
     resources: Sequence[JobResource]
     decisions: Mapping[str, OrphanDecision]
     sightings: Mapping[str, FirstSight]
+    spent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def plan_sweep(view: SweepView, rules: SweepRules) -> SweepPlan:
             verdict = replace(verdict, confirmed=view.server_date - sight.server_date >= rules.second_sighting)
         verdicts.append(verdict)
     wanted = sorted((verdict for verdict in verdicts if _is_to_end(verdict, rules)), key=_urgency)
-    cap = cancel_cap(sum(_is_ours(verdict) for verdict in verdicts))
+    cap = max(0, cancel_cap(sum(_is_ours(verdict) for verdict in verdicts)) - view.spent)
     return SweepPlan(
         verdicts=tuple(verdicts),
         cancels=tuple(wanted[:cap]),
@@ -142,9 +144,26 @@ def is_duplicate(job: RemoteJob, resource: JobResource, rules: SweepRules) -> bo
     """Whether this resource, read just now, still makes the job a duplicate: the title verifies against it, nothing of
     it is to be looked up, and another uuid is recorded for the same or a later attempt (rule 4)."""
     title = _title_of(job.title, resource, rules.cluster_id)
-    if title is None or job.uuid in recorded_uuids(resource) or _is_copy(job, title, rules):
+    if title is None or job.uuid in recorded_uuids(resource) or _is_undated(job) or _is_copy(job, title, rules):
         return False
     return not _is_cut_off(resource, title) and not _needs_lookup(resource, title, rules.cluster_id)
+
+
+def ends_orphan(job: RemoteJob, decision: OrphanDecision, rules: SweepRules) -> bool:
+    """Whether decision or policy end a job that nobody owns. Without a time of creation it may be a person's copy of
+    our title (rule 3), so only a person ends it."""
+    if decision is OrphanDecision.REPORT:
+        return rules.policy is OrphanPolicy.CANCEL and not _is_undated(job)
+    return decision is OrphanDecision.CANCEL
+
+
+def decision_on(uuid: str, title: str, decisions: Mapping[str, OrphanDecision]) -> OrphanDecision:
+    """What a person decided of the job, else of the create that it comes from; `decisions` by name of the object."""
+    by_uuid = decisions.get(orphan_name(uuid=uuid, token=None), OrphanDecision.REPORT)
+    parsed = naming.parse_title(title)
+    if by_uuid is not OrphanDecision.REPORT or parsed is None:
+        return by_uuid
+    return decisions.get(orphan_name(uuid=None, token=parsed.token), OrphanDecision.REPORT)
 
 
 def is_of_cluster(job: RemoteJob, cluster_id: str) -> bool:
@@ -200,14 +219,15 @@ def _judge(row: RemoteJob, view: SweepView, rules: SweepRules, owners: _Owners) 
         return Verdict(row, Standing.FOREIGN, "its title is not one of this operator's")
     if title.cluster != naming.cluster_mark(rules.cluster_id):
         return Verdict(row, Standing.FOREIGN, "its title names another cluster", title)
-    decision = _decision(row, title, view.decisions)
+    decision = decision_on(row.uuid, row.title, view.decisions)
     owner = owners.find(row.title, title.uid)
     if owner is not None and _is_cut_off(owner, title):
         owner = None
     if owner is not None and _needs_lookup(owner, title, rules.cluster_id):
         reason = f"it is attempt {title.attempt} of {owner.key}, which does not know its outcome"
         return Verdict(row, Standing.LOOKUP, reason, title, owner, decision=decision)
-    if _is_copy(row, title, rules):
+    undated = _is_undated(row)
+    if _is_copy(row, title, rules) or (undated and owner is not None):
         reason = "it was not created by the request that its title speaks of (a copy made by a person?)"
         return Verdict(row, Standing.COPY, reason, title, owner, decision=decision)
     if owner is not None:
@@ -217,6 +237,8 @@ def _judge(row: RemoteJob, view: SweepView, rules: SweepRules, owners: _Owners) 
         reason = "no resource in the namespaces of this installation owns it"
     else:
         reason = "no resource of this cluster owns it"
+    if undated:
+        reason += " (the service does not tell when it was made, so only a person's Cancel ends it)"
     if view.server_date - _created(row, title) <= ORPHAN_AGE_SECONDS:
         return Verdict(row, Standing.YOUNG, f"{reason} yet", title, decision=decision)
     return Verdict(row, Standing.ORPHAN, reason, title, decision=decision)
@@ -241,23 +263,18 @@ def _is_cut_off(owner: JobResource, title: ParsedTitle) -> bool:
 
 
 def _is_copy(row: RemoteJob, title: ParsedTitle, rules: SweepRules) -> bool:
-    """Rule 3: created at a time when the signature of the title was not good. What cannot be told apart, because the
-    service gives no time of day, is taken for a copy too: nothing is done to it."""
-    if row.created_at is None or row.created_at_is_date:
-        return True
+    """Rule 3: created at a time when the signature of the title was not good."""
     return not created_in_window(row, title.signed_at, rules.signature_window)
 
 
+def _is_undated(row: RemoteJob) -> bool:
+    """Whether the service gives no time of day: nothing tells this job from a person's copy then."""
+    return row.created_at is None or row.created_at_is_date
+
+
 def _created(row: RemoteJob, title: ParsedTitle) -> float:
-    return row.created_at.timestamp() if row.created_at is not None else float(title.signed_at)
-
-
-def _decision(row: RemoteJob, title: ParsedTitle, decisions: Mapping[str, OrphanDecision]) -> OrphanDecision:
-    """What a person decided of the job, or of the create that it comes from."""
-    by_uuid = decisions.get(orphan_name(uuid=row.uuid, token=None))
-    if by_uuid is not None:
-        return by_uuid
-    return decisions.get(orphan_name(uuid=None, token=title.token), OrphanDecision.REPORT)
+    """The latest moment at which the job can have been made, as far as it is known."""
+    return max(row.created_at.timestamp(), title.signed_at) if row.created_at is not None else float(title.signed_at)
 
 
 def _first_sight(verdict: Verdict, view: SweepView) -> FirstSight:
@@ -273,8 +290,8 @@ def _is_to_end(verdict: Verdict, rules: SweepRules) -> bool:
         return False
     if verdict.standing is Standing.DUPLICATE:
         return True
-    decided = verdict.decision is OrphanDecision.CANCEL or rules.policy is OrphanPolicy.CANCEL
-    return verdict.standing is Standing.ORPHAN and rules.cluster_wide and decided
+    ends = ends_orphan(verdict.job, verdict.decision, rules)
+    return verdict.standing is Standing.ORPHAN and rules.cluster_wide and ends
 
 
 def _urgency(verdict: Verdict) -> tuple[bool, bool, datetime, str]:

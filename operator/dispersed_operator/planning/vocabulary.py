@@ -217,7 +217,7 @@ class RefuseIntent:
 @dataclass(frozen=True, slots=True)
 class RecordCreate:
     """C5 and adoption: write uuid, account and record in one fenced status patch. `extras` are duplicates to cancel
-    after."""
+    after. `account_name` is the DispersedAccount that accepted the job; empty for the one that the spec names."""
 
     uuid: str
     attempt: int
@@ -228,6 +228,7 @@ class RecordCreate:
     job: RemoteJob | None
     adopted: bool
     extras: tuple[str, ...] = ()
+    account_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

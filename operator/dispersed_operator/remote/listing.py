@@ -158,14 +158,18 @@ async def live_runs(client: DispersedClient) -> tuple[RemoteRun, ...]:
 
 
 async def _live(read_page: Callable[[int], Awaitable[Page[R]]]) -> tuple[R, ...]:
-    """All pages of a filtered list, de-duplicated; a page that fails fails the whole."""
+    """All pages of a filtered list, de-duplicated; a page that fails fails the whole.
+
+    Neither a short page alone ends the list, for the service may clamp the page size, nor a `total` that a full first
+    page fits, for it may count that page only.
+    """
     rows: dict[str, R] = {}
     for number in range(1, MAX_PAGES + 1):
         page = await read_page(number)
         before = len(rows)
         rows.update({row.uuid: row for row in page.rows})
-        all_seen = page.total is not None and len(rows) >= page.total
-        if page.short or all_seen or len(rows) == before:
+        all_seen = page.total is not None and len(rows) >= page.total and (page.short or number > 1)
+        if all_seen or len(rows) == before:
             return tuple(rows.values())
     raise MalformedAnswer("the list of live rows never ends")
 

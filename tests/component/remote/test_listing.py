@@ -147,6 +147,16 @@ async def test_a_live_list_of_many_pages_is_read_to_its_end(bench: Bench) -> Non
     assert pages_asked(bench) == 2
 
 
+@pytest.mark.parametrize("shape", ["envelope", "array"])
+async def test_a_live_list_is_whole_though_the_service_serves_smaller_pages_than_asked_for(
+    bench: Bench, shape: str
+) -> None:
+    expected = insert_jobs(bench, list(range(45)), fate={"never_assigned": True}, status="PENDING",
+                           fields={"max_timeout_assign_ms": 86_400_000})  # fmt: skip
+    bench.simulator.control.switch(largest_page=20, list_shape=shape)
+    assert {job.uuid for job in await live_jobs(bench.client())} == set(expected)
+
+
 async def test_askers_share_one_flight_and_then_its_result(bench: Bench) -> None:
     insert_jobs(bench, [0, 1])
     service = ListingService(bench.client())

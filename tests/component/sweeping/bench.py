@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -103,13 +104,14 @@ class Bench:
             look_for=lambda *seen: self.looked_for.append(seen),
         )  # fmt: skip
 
-    def open(self, key: ResourceKey = ACCOUNT) -> AccountSession:
+    def open(self, key: ResourceKey = ACCOUNT, *, base_url: str = "", public_key: str = PUBLIC_KEY) -> AccountSession:
         """An accepted account."""
         clock, limiter = ServerClock(), Limiter()
-        credentials = Credentials(PUBLIC_KEY, SECRET_KEY)
+        credentials = Credentials(public_key, SECRET_KEY)
         client = DispersedClient(
-            self.http, base_url=self.simulator.base_url, credentials=credentials, clock=clock, limiter=limiter
-        )
+            self.http, base_url=base_url or self.simulator.base_url, credentials=credentials, clock=clock,
+            limiter=limiter,
+        )  # fmt: skip
         view = RemoteView()
         poller = AccountPoller(
             client, view, interval=lambda: 60.0, tracked=frozenset, on_change=lambda _: None, on_error=lambda _: None,
@@ -151,5 +153,29 @@ class Bench:
     def orphan(self, uuid: str) -> Body | None:
         return self.api.find(DISPERSED_ORPHANS, None, uuid)
 
+    def make_orphan(self, name: str, *, decision: str = "Report", **status: Any) -> None:
+        """A DispersedOrphan, as a person makes one or an earlier sweep left it."""
+        body = {"apiVersion": "dispersed.dev/v1alpha1", "kind": "DispersedOrphan", "metadata": {"name": name}}
+        self.api.create(DISPERSED_ORPHANS, None, body | {"spec": {"decision": decision}})
+        if status:
+            self.api.patch(DISPERSED_ORPHANS, None, name, {"status": status}, subresource="status")
+
     def cancels(self) -> list[Body]:
         return self.simulator.control.requests(method="PUT")
+
+
+def gone(number: int = 0) -> Identity:
+    """A resource that does not exist."""
+    return Identity(CLUSTER, "team-a", f"gone-{number}", f"{number:08d}-0000-4000-8000-00000000dead")
+
+
+async def sweep_twice(bench: Bench, sweeper: Sweeper, session: AccountSession) -> None:
+    await sweeper.sweep(session)
+    bench.simulator.control.advance(31)
+    await sweeper.sweep(session)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.01)

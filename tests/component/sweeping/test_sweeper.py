@@ -3,59 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
 
 import pytest
 
-from dispersed_operator.accounts import AccountSession
 from dispersed_operator.errors import KubernetesError, RemoteError, StateLost
 from dispersed_operator.kube.resources import DISPERSED_JOBS, DISPERSED_ORPHANS
 from dispersed_operator.model.keys import Kind, ResourceKey
-from dispersed_operator.model.naming import Identity, create_token
+from dispersed_operator.model.naming import create_token
 from dispersed_operator.model.reasons import Reason
+from dispersed_operator.planning.account import key_fingerprint
 from dispersed_operator.planning.vocabulary import Problem
-from dispersed_operator.remote.transport import build_http_client
-from dispersed_operator.sweeper import Sweeper
-from tests.component.sweeping.bench import ACCOUNT, Bench
-from tests.support.builders import CLUSTER
-from tests.support.simulator import SimulatorProcess
-
-GONE_UID = "00000000-0000-4000-8000-00000000dead"
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(tmp_path_factory.mktemp("simulator"), options=["--cancel-seconds", "0.1"]) as running:
-        yield running
-
-
-@pytest.fixture
-def simulator(process: SimulatorProcess) -> SimulatorProcess:
-    process.control.clear_faults()
-    process.control.reset()
-    process.control.set_clock(datetime.now(UTC).isoformat())
-    return process
-
-
-@pytest.fixture
-async def bench(simulator: SimulatorProcess) -> AsyncIterator[Bench]:
-    async with build_http_client() as http:
-        made = Bench(simulator, http)
-        yield made
-        for session in made.book.sessions():
-            await session.listings.aclose()
-
-
-def gone(number: int = 0) -> Identity:
-    """A resource that does not exist."""
-    return Identity(CLUSTER, "team-a", f"gone-{number}", GONE_UID.replace("00000000", f"{number:08d}", 1))
-
-
-async def sweep_twice(bench: Bench, sweeper: Sweeper, session: AccountSession) -> None:
-    await sweeper.sweep(session)
-    bench.simulator.control.advance(31)
-    await sweeper.sweep(session)
+from tests.component.sweeping.bench import ACCOUNT, Bench, gone, sweep_twice, until
+from tests.support.simulator import PUBLIC_KEY
 
 
 async def test_the_remote_side_is_listed_before_the_resources(bench: Bench) -> None:
@@ -163,7 +122,8 @@ async def test_an_object_whose_job_the_service_denies_twice_is_closed(bench: Ben
     uuid = "11111111-1111-4111-8111-111111111111"
     body = {"apiVersion": "dispersed.dev/v1alpha1", "kind": "DispersedOrphan", "metadata": {"name": uuid}}
     bench.api.create(DISPERSED_ORPHANS, None, body | {"spec": {"decision": "Keep"}})
-    status = {"status": {"uuid": uuid, "account": "team-a/default", "phase": "Open"}}
+    known = {"uuid": uuid, "account": "team-a/default", "keyFingerprint": key_fingerprint(PUBLIC_KEY), "phase": "Open"}
+    status = {"status": known}
     bench.api.patch(DISPERSED_ORPHANS, None, uuid, status, subresource="status")
     await sweeper.sweep(session)
     assert (bench.orphan(uuid) or {})["status"]["phase"] == "Open"
@@ -218,11 +178,11 @@ async def test_two_accounts_with_one_key_are_swept_once_by_the_leader_only(bench
     bench.leads = False
     running = asyncio.create_task(sweeper.run())
     try:
-        await _until(lambda: bench.asked_for_leader > 1)
+        await until(lambda: bench.asked_for_leader > 1)
         assert sweeper.age(ACCOUNT) is None
         assert bench.gate.asked == []
         bench.leads = True
-        await _until(lambda: sweeper.age(ACCOUNT) is not None)
+        await until(lambda: sweeper.age(ACCOUNT) is not None)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -243,7 +203,7 @@ async def test_a_persons_cancel_starts_a_sweep_long_before_it_is_due(bench: Benc
         sweeper.notice({"metadata": {"name": "some-job"}, "spec": {"decision": "Cancel"}})
         if not account_is_open:
             bench.open()
-        await _until(lambda: sweeper.age(ACCOUNT) is not None)
+        await until(lambda: sweeper.age(ACCOUNT) is not None)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -257,7 +217,7 @@ async def test_a_cluster_that_may_be_a_copy_of_another_sweeps_nothing(bench: Ben
     running = asyncio.create_task(sweeper.run())
     name = "dispersed_operator_sweeps_total"
     try:
-        await _until(lambda: bench.metrics.registry.get_sample_value(name, labels | {"result": "withheld"}) is not None)
+        await until(lambda: bench.metrics.registry.get_sample_value(name, labels | {"result": "withheld"}) is not None)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -275,9 +235,3 @@ async def test_a_doubt_that_comes_up_in_mid_sweep_holds_the_cancels_back(bench: 
     plan = await sweeper.sweep(session)
     assert len(plan.cancels) == 1
     assert bench.cancels() == []
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
-            await asyncio.sleep(0.01)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dispersed_operator.model import naming
 from dispersed_operator.model.intent import Refusal
-from dispersed_operator.model.observed import LOST_RECORD, epoch, parse_job, rfc3339
+from dispersed_operator.model.observed import LOST_RECORD, epoch, money, parse_job, rfc3339
 from tests.support.builders import ACCOUNT, CREATED, IDENTITY, JOB, SIGNED, a_job, an_intent, refused
 from tests.unit.model.test_intent import json_values
 
@@ -60,13 +60,20 @@ def test_the_uuid_of_an_earlier_attempt_does_not_resolve_a_newer_intent() -> Non
     [
         ({"uuid": JOB}, False, "the record of the attempt carries its uuid"),
         ({"uuid": None, "state": "Unknown"}, True, "the record alone says that the outcome is unknown"),
-        ({"uuid": None, "state": "Refused"}, False, "the record alone says that nothing was created"),
+        ({"uuid": None, "state": "Refused"}, True, "a newer attempt than the refused one may have begun"),
+        ({"uuid": JOB, "ended": True}, True, "a newer attempt than the one that is over may have begun"),
         ({"uuid": None, "state": None, "token": None, "signedAt": None}, True, "a record of nothing is still a record"),
     ],
 )
 def test_a_stripped_annotation_leaves_the_record(record: dict[str, Any], pending: bool, because: str) -> None:
     found = a_job().held().record(**record).resource.pending_create()
     assert (found is not None) is pending, because
+
+
+@pytest.mark.failure_mode(11)
+@pytest.mark.parametrize("record", [{"uuid": None, "state": "Refused"}, {"uuid": JOB, "ended": True}])
+def test_a_settled_record_alone_says_that_nothing_is_under_way(record: dict[str, Any]) -> None:
+    assert a_job().record(**record).resource.pending_create() is None
 
 
 @pytest.mark.failure_mode(56)
@@ -89,6 +96,14 @@ def test_a_garbled_intent_beside_a_refused_record_may_be_a_newer_attempt() -> No
 
 def test_a_garbled_intent_does_not_unsettle_a_job_that_is_recorded() -> None:
     assert a_job().intent("{").record().resource.pending_create() is None
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "-1", "1E+30", "1E+999999999", "a lot", {"USD": 1}])
+def test_an_amount_with_which_nobody_can_reckon_counts_as_none(amount: object) -> None:
+    assert money(amount) == 0
+    record = a_job().record(priorCostUSD=amount).resource.record
+    assert record is not None
+    assert record.prior_cost == 0
 
 
 @pytest.mark.parametrize("attempt", [-1, 1296, 10**12, True, "1", 1.5, [1]])

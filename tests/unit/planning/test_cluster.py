@@ -36,6 +36,8 @@ def account(remembered: list[str] | None, confirmed: str | None = None) -> dict[
         (account(["new", "old"]), NOW_CAS, [], False, "the end of a rotation with an overlap"),
         (account(None), NOW_CAS, [account(None), account(["new"])], False, "the first use"),
         (account(None), NOW_CAS, [account(["old"], CONFIRMED)], False, "the other one was confirmed"),
+        (account(None, CONFIRMED), NOW_CAS, [account(["old"])], False, "what the message asks for is enough"),
+        (account(None, "something else"), NOW_CAS, [account(["old"])], True, "another authority was confirmed"),
         (account(["old"]), (), [], False, "without an authority there is no guard"),
     ],
 )

@@ -18,6 +18,7 @@ from dispersed_operator.planning.vocabulary import (
     CancelJob,
     ClaimIntent,
     DeleteSecret,
+    DropFinalizer,
     Kept,
     Missing,
     OwnAttempt,
@@ -317,6 +318,45 @@ def test_a_garbled_intent_over_a_suspended_record_may_be_a_newer_attempt() -> No
     pending = garbled.resource.pending_create()
     assert pending is not None
     assert pending.token is None
+
+
+@pytest.mark.failure_mode(11)
+def test_an_intent_taken_away_from_a_suspended_record_may_have_been_a_newer_attempt() -> None:
+    """Its request may be under way while no listing shows it; a resume and a deletion wait for the proof."""
+    stripped = a_job().held().record(locked=False, ended=True, **ENDING)
+    late = a_listing(CANCELLED, begun=MONOTONIC + 1)
+    for builder in (stripped, stripped.deleting()):
+        assert isinstance(plan_job(builder.resource, facts()), ReadListing)
+        action = plan_job(builder.resource, facts(**reads(CANCELLED, [ENDED_RUN]), listing=late))
+        assert not isinstance(action, ClaimIntent | DropFinalizer)
+    newer = a_listing(CANCELLED, a_row(uuid=OTHER_JOB, attempt=2, status="RUNNING"), begun=MONOTONIC + 1)
+    found = plan_job(stripped.deleting().resource, facts(listing=newer))
+    assert isinstance(found, RecordCreate)
+    assert (found.uuid, found.attempt) == (OTHER_JOB, 2)
+
+
+def test_a_deletion_reads_the_suspended_job_itself_even_if_nothing_newer_was_created() -> None:
+    late = NOW + 460
+    given = facts(
+        at=late,
+        memory=memory(sightings=(sighting(NOW + 425),), first_seen=NOW),
+        listing=a_listing(date=late, page_size=50),
+    )
+    stripped = a_job().held().record(locked=False, ended=True, **ENDING).deleting()
+    assert plan_job(stripped.resource, given) == ReadJob(JOB)
+
+
+@pytest.mark.parametrize("record", [{"uuid": None, "state": "Refused"}, {"ended": True, "locked": False, **ENDING}])
+def test_a_suspended_resource_whose_intent_was_taken_away_rests_once_absence_is_proven(record: dict[str, Any]) -> None:
+    stripped = a_job().spec(SUSPEND).held().record(**record).resource
+    late = NOW + 460
+    proven = facts(
+        at=late,
+        memory=memory(sightings=(sighting(NOW + 425),), first_seen=NOW),
+        listing=a_listing(date=late, page_size=50),
+    )
+    action = plan_job(stripped, proven)
+    assert isinstance(action, RefuseIntent), "marked, so that it need not be proven again"
 
 
 def test_an_intent_of_the_first_attempt_is_resolved_by_its_token() -> None:

@@ -221,6 +221,19 @@ def test_a_clone_makes_a_job_of_its_own_with_the_first_attempt() -> None:
     assert paused.situation.reason is Reason.PAUSED
 
 
+@pytest.mark.failure_mode(11)
+@pytest.mark.failure_mode(36)
+def test_our_finalizer_without_any_record_counts_as_inherited_only_if_this_process_saw_what_it_came_with() -> None:
+    bare, original = a_job().held().resource, a_row(identity=NEIGHBOUR, status="RUNNING")
+    after_clearing = facts(listing=a_listing(original), memory=seen(NEIGHBOURS_TOKEN, ALIVE))
+    assert plan_job(bare, after_clearing) == ClaimIntent(1)
+    for forgetful in (memory(), seen(NEIGHBOURS_TOKEN, DEAD), seen(IDENTITY.uid, ALIVE)):
+        action = plan_job(bare, facts(listing=a_listing(original), memory=forgetful))
+        assert not isinstance(action, ClaimIntent), (
+            "the intent may have been taken away while its request was under way"
+        )
+
+
 @pytest.mark.failure_mode(61)
 def test_a_clone_that_was_restored_with_status_is_new_once_its_own_intent_is_won() -> None:
     won = a_job().intent().record(token=NEIGHBOURS_TOKEN, attempt=7)

@@ -19,7 +19,7 @@ from dispersed_operator.planning.orphans import (
 from tests.support.builders import IDENTITY, JOB, NOW, a_row, a_run
 
 ROW = a_row(status="RUNNING")
-OPEN: dict[str, Any] = seen_status({}, ROW, [a_run()], account="team-a/default", now=NOW)
+OPEN: dict[str, Any] = seen_status({}, ROW, [a_run()], account="team-a/default", key_fingerprint="cafe", now=NOW)
 
 
 def test_the_first_sight_tells_everything_that_is_known() -> None:
@@ -27,6 +27,7 @@ def test_the_first_sight_tells_everything_that_is_known() -> None:
         "uuid": JOB,
         "token": create_token(IDENTITY, 1),
         "account": "team-a/default",
+        "keyFingerprint": "cafe",
         "title": ROW.title,
         "cause": "NoOwner",
         "remoteStatus": "RUNNING",
@@ -40,7 +41,7 @@ def test_the_first_sight_tells_everything_that_is_known() -> None:
 
 def test_a_later_sight_keeps_what_only_the_first_could_know() -> None:
     before = OPEN | {"owner": "team-a/train", "cause": "DeletionPolicy"}
-    later = seen_status(before, ROW, [], account="team-a/default", now=NOW + 600)
+    later = seen_status(before, ROW, [], account="team-a/default", key_fingerprint="cafe", now=NOW + 600)
     kept = ("owner", "cause", "firstSeen", "hourlyRateUSD", "costUSD")
     assert {name: later[name] for name in kept} == {name: before[name] for name in kept}
     assert later["lastSeen"] == rfc3339(NOW + 600)
@@ -63,7 +64,7 @@ def test_a_refusal_is_a_condition_that_goes_when_it_does_not_hold_any_more() -> 
     assert (condition["message"], condition["observedGeneration"]) == ("not ours", 2)
     again = refused_status(refused, "still not ours", now=NOW + 60, generation=3)
     assert again["conditions"][0]["lastTransitionTime"] == condition["lastTransitionTime"]
-    assert "conditions" not in seen_status(refused, ROW, [], account="team-a/default", now=NOW)
+    assert "conditions" not in seen_status(refused, ROW, [], account="team-a/default", key_fingerprint="cafe", now=NOW)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,19 @@ def test_the_decision_to_end_a_job_is_added_to_its_record() -> None:
     assert read.uuid == JOB
 
 
+@pytest.mark.failure_mode(45)
+def test_the_suspension_of_an_earlier_attempt_is_not_the_verified_end_of_this_one() -> None:
+    """The answer to the second create was a bare uuid, so its record left the conditions of the first one as they were;
+    then the job is suspended again, and the next call fails."""
+    conditions = [{"type": "Ready", "status": "False"}, {"type": "Suspended", "status": "True"}]
+    again = a_job().intent(an_intent(attempt=2)).record(attempt=2, settledAttempts=1).status(conditions=conditions)
+    written = with_ending(again.resource, RecordEnding(Reason.SUSPENDED, "spec.suspend was set to true"))
+    assert [item["type"] for item in written["conditions"]] == ["Ready"]
+    read = again.status(**written).resource
+    kept = with_record(read, dict(read.status))
+    assert not kept["create"].get("ended"), "the job lives: nobody would look at it again"
+
+
 def _suspended(**record: Any) -> JobBuilder:
     conditions = [{"type": "Suspended", "status": "True"}]
     return a_job().created().record(ending="Suspended", **record).status(conditions=conditions, costUSD="1.5000")

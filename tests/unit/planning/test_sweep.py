@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -208,6 +209,12 @@ DECISIONS = [
         True,
         id="the answer about the very job is the nearer one",
     ),
+    pytest.param(
+        CANCELLING,
+        {BY_TOKEN: OrphanDecision.KEEP, BY_UUID: OrphanDecision.REPORT},
+        False,
+        id="Report on the very job is no decision against the one on its create",
+    ),
     pytest.param(NAMESPACED, {}, False, id="a namespaced operator only reports"),
     pytest.param(NAMESPACED, {BY_UUID: OrphanDecision.CANCEL}, False, id="a namespaced operator knows no decisions"),
 ]
@@ -223,6 +230,21 @@ def test_an_orphan_is_cancelled_only_where_policy_or_person_say_so(
     assert bool(plan.cancels) is ends
 
 
+@pytest.mark.failure_mode(65)
+@pytest.mark.parametrize("undated", [{"created_at": None}, {"created_at_is_date": True}])
+def test_an_orphan_whose_age_the_service_does_not_tell_is_told_and_only_a_person_ends_it(
+    undated: dict[str, Any],
+) -> None:
+    row, before = replace(ROW, **undated), seen_before(Standing.ORPHAN, JOB)
+    plan = sweep(row, rules=CANCELLING, sightings=before)
+    (verdict,) = plan.verdicts
+    assert (verdict.standing, verdict.confirmed, plan.cancels) == (Standing.ORPHAN, True, ())
+    assert "does not tell when it was made" in verdict.reason
+    assert sweep(row, rules=RULES, sightings=before, decisions={BY_UUID: OrphanDecision.CANCEL}).cancels
+    (young,) = sweep(row, at=SIGNED + 900).verdicts
+    assert young.standing is Standing.YOUNG
+
+
 @pytest.mark.failure_mode(60)
 def test_a_duplicate_that_a_person_keeps_is_not_cancelled() -> None:
     decisions = {orphan_name(uuid=OTHER_JOB, token=None): OrphanDecision.KEEP}
@@ -233,6 +255,15 @@ def test_a_duplicate_that_a_person_keeps_is_not_cancelled() -> None:
 def test_a_job_that_is_ending_is_not_cancelled_again() -> None:
     before = seen_before(Standing.ORPHAN, JOB)
     assert not sweep(a_row(status="CANCELLING"), rules=CANCELLING, sightings=before).cancels
+
+
+@pytest.mark.failure_mode(50)
+def test_what_earlier_sweeps_of_the_interval_cancelled_counts_towards_the_cap() -> None:
+    rows = [a_row(uuid=f"orphan-{number}", identity=_vanished(number)) for number in range(7)]
+    view = SweepView(rows, LATE, {}, (), {}, seen_before(Standing.ORPHAN, *(row.uuid for row in rows)), spent=3)
+    plan = plan_sweep(view, CANCELLING)
+    assert (len(plan.cancels), plan.held_back) == (2, 5)
+    assert plan_sweep(replace(view, spent=9), CANCELLING).cancels == ()
 
 
 @pytest.mark.failure_mode(50)

@@ -202,6 +202,19 @@ def test_a_failed_job_is_over_when_no_further_run_can_come(
 
 
 @pytest.mark.reason("Completed")
+@pytest.mark.failure_mode(43)
+@pytest.mark.parametrize("status", ["PENDING", "RUNNING", "A_NEW_WORD"])
+def test_a_failed_job_whose_retry_has_begun_is_not_over(status: str) -> None:
+    """Once it is said to be over nobody looks again: the last run would cost money unseen, beyond all limits."""
+    builder = a_job().spec({**a_job().body["spec"], "retry": {"remoteRetries": 1}}).created()
+    failed = a_run(uuid="run-1", status="FAILED", ended_at=moment(NOW - 10))
+    given = facts(**reads(a_row(status="FAILED"), [a_run(uuid="run-2", status=status), failed], run=failed))
+    action = plan_job(builder.resource, given)
+    assert isinstance(action, Rest)
+    assert _situation(action).ended is None
+    assert action.after is not None, "it is looked at again"
+
+
 def test_a_completed_batch_job_is_complete_and_ready() -> None:
     ended = a_run(status="COMPLETED", ended_at=moment(NOW))
     situation = _situation(plan_job(BATCH.resource, facts(**reads(a_row(status="COMPLETED"), [ended]))))

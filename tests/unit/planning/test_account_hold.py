@@ -1,0 +1,70 @@
+"""An account that is being deleted stays as long as a job may live in it, whatever the specs name by now."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from dispersed_operator.account_reconciler import DELETION_SECONDS, AccountReconciler
+from dispersed_operator.accounts import AccountBook
+from dispersed_operator.model import naming
+from dispersed_operator.model.intent import Refusal
+from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.redaction import Redactor
+from dispersed_operator.model.windows import ProofWindows
+from dispersed_operator.planning.account import key_fingerprint
+from dispersed_operator.store import ResourceStore
+from dispersed_operator.telemetry.metrics import Metrics
+from tests.support.builders import ACCOUNT, BATCH, NOW, JobBuilder, a_job, an_intent, refused
+from tests.unit.kube.scripted import client_of, failure, ok
+
+KEY = ResourceKey(Kind.ACCOUNT, "team-a", "default")
+GOING: dict[str, Any] = {
+    "metadata": {
+        "namespace": "team-a",
+        "name": "default",
+        "uid": "account-uid",
+        "resourceVersion": "5",
+        "deletionTimestamp": "2026-11-18T00:00:00Z",
+        "finalizers": [naming.HOLD_FINALIZER],
+    },
+    "spec": {"credentialsSecretRef": {"name": "key"}},
+    "status": {"keyFingerprint": key_fingerprint(ACCOUNT.public_key)},
+}
+MOVED = a_job().spec({**BATCH, "accountRef": {"name": "other"}})
+
+
+@pytest.mark.failure_mode(29)
+@pytest.mark.failure_mode(55)
+@pytest.mark.parametrize(
+    ("job", "held", "because"),
+    [
+        (a_job().created(), True, "its spec names the account"),
+        (MOVED.created().status(account="default"), True, "the account accepted the job; the spec was edited since"),
+        (MOVED.intent(), True, "a create was signed with its key and may have made a job"),
+        (MOVED.intent(refused(Refusal.ABSENT)), False, "that create made nothing"),
+        (MOVED.intent(an_intent()).record().status(account="other"), False, "another account has the job"),
+    ],
+)
+async def test_an_account_waits_for_what_it_may_have_to_end(job: JobBuilder, held: bool, because: str) -> None:
+    store = ResourceStore()
+    store.put(KEY, GOING)
+    listed = ok({"items": [job.body], "metadata": {"resourceVersion": "9"}})
+    async with client_of(listed, failure(404, "NotFound", name="key", kind="secrets"), ok(GOING)) as (kube, script):
+        accounts = AccountReconciler(
+            store=store,
+            kube=kube,
+            book=AccountBook(windows_for=lambda _: ProofWindows()),
+            open_session=lambda *_: pytest.fail("there is no Secret"),
+            redactor=Redactor(),
+            metrics=Metrics(),
+            wall=lambda: float(NOW),
+            monotonic=time.monotonic,
+            on_change=lambda _: None,
+        )
+        after = await accounts.reconcile(KEY)
+    assert after == (DELETION_SECONDS if held else None), because
+    released = [body for body in script.bodies if body and body.get("metadata", {}).get("finalizers") == []]
+    assert bool(released) is not held, because
