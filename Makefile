@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 # The tests mostly wait for other processes, so more of them run at once than there are cores; each has a control plane.
 TEST_PROCESSES ?= 4
 EPISODES ?= 1000
+FAULTS ?= 1
 KILLS ?= 500
 STAMP := $(VENV)/.installed
 SOURCES := operator devenv tests benchmarks
@@ -73,6 +74,10 @@ chaos: $(STAMP) ## Random episodes with faults and kills on a virtual clock; EPI
 .PHONY: chaos-real
 chaos-real: binaries ## Kills of real processes on a real control plane; KILLS=
 	$(BIN)/python -m tests.chaos_real --kills $(KILLS) --result benchmarks/results/chaos-real.json
+
+.PHONY: explore
+explore: $(STAMP) ## Every interleaving of two operators over one resource, with FAULTS= faults
+	$(BIN)/python -m tests.exploration --faults $(FAULTS)
 
 .PHONY: generate
 generate: $(STAMP) ## Write the CRDs and the generated pages anew
