@@ -46,11 +46,13 @@ class KubeFault(StrEnum):
 
 @dataclass(slots=True)
 class Snare:
-    """A kill that waits for the next call of its kind (None: any); with `seconds` not a kill, but a SIGSTOP."""
+    """A kill that waits for the next call of its kind (None: any); with `seconds` not a kill, but a SIGSTOP; with
+    `act` that is done and the process goes on."""
 
     call: Call | None
     side: Side
     seconds: float = 0.0
+    act: Callable[[], None] | None = None
 
     def springs(self, call: Call, side: Side) -> bool:
         return side is self.side and self.call in {None, call}
@@ -121,6 +123,9 @@ class Line:
         for snare in self.snares:
             if snare.springs(call, side) and not self.calm:
                 self.snares.remove(snare)
+                if snare.act is not None:
+                    snare.act()
+                    return
                 if snare.seconds:
                     self._freeze(snare.seconds)
                     return

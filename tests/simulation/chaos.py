@@ -4,86 +4,33 @@
     python -m tests.simulation.chaos --episodes 100000 --resume chaos.json
     python -m tests.simulation.chaos --replay 17:0,3,8
 
-A run can be stopped with SIGINT or SIGTERM at any time: the result file says how far it came, and `--resume` goes on
-there. The order of Python's sets depends on the hash seed, so the program starts itself again with a fixed one.
+A run can be stopped with SIGINT or SIGTERM at any time, or stops itself after some failures: the result file says how
+far it came, and `--resume` goes on there. Without such a file it begins one. The order of Python's sets depends on the
+hash seed, so the program starts itself again with a fixed one.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
-import platform
 import signal
 import sys
 import time
-from collections import Counter
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-from tests.simulation.episode import Result, play
-from tests.simulation.mutants import CANDIDATES, MUTANTS
+from tests.simulation.episode import play
+from tests.simulation.mutants import MUTANTS
 from tests.simulation.plan import Plan, make_plan, parse_address
 from tests.simulation.process import SimulatedProcess
 from tests.simulation.shrink import shrink
+from tests.simulation.tally import Tally, load
 from tests.simulation.world import MakeProcess
 
 HASH_SEED = "0"
-BROKEN = MUTANTS | CANDIDATES
 SAVE_EVERY = 50
 COLLECT_EVERY = 20
 """Episodes between two garbage collections: an episode leaves many cycles behind, all at once."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """The figures of a run so far. `failures`: address of each failing plan, shrunk, with what it violates."""
-
-    seed: int = 0
-    processes: int | None = None
-    mutant: str | None = None
-    episodes: int = 0
-    cpu_seconds: float = 0.0
-    virtual_hours: float = 0.0
-    jobs: int = 0
-    posts: int = 0
-    excused: int = 0
-    longest_double: float = 0.0
-    longest_leak: float = 0.0
-    injected: Counter[str] = field(default_factory=Counter)
-    failures: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, result: Result) -> None:
-        """Count one episode."""
-        self.episodes += 1
-        self.virtual_hours += result.seconds / 3600
-        self.jobs += result.jobs
-        self.posts += result.posts
-        self.excused += result.excused
-        self.longest_double = max(self.longest_double, result.longest_double)
-        self.longest_leak = max(self.longest_leak, result.longest_leak)
-        self.injected.update(result.count)
-
-    def save(self, path: Path, command: str) -> None:
-        """Write the result file."""
-        document = asdict(self) | {
-            "command": command,
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-            "violations": len(self.failures),
-            "injected": dict(sorted(self.injected.items())),
-        }
-        path.write_text(json.dumps(document, indent=2) + "\n")
-
-
-def load(path: Path) -> Tally:
-    """A tally from its result file."""
-    document = json.loads(path.read_text())
-    for derived in ("command", "machine", "violations"):
-        del document[derived]
-    document["injected"] = Counter(document["injected"])
-    return Tally(**document)
 
 
 def main() -> int:
@@ -109,10 +56,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--episodes", type=int, default=1000, help="how many episodes in all")
     parser.add_argument("--seed", type=int, default=1, help="seed of the first episode; the others follow")
     parser.add_argument("--processes", type=int, choices=(1, 2), help="operators at once; default: as the seed says")
-    parser.add_argument("--resume", type=Path, help="go on with this result file")
+    parser.add_argument("--resume", type=Path, help="go on with this result file, or begin it")
     parser.add_argument("--result", type=Path, help="where the result goes")
     parser.add_argument("--replay", help="play one plan and print its trace: SEED or SEED:ITEM,ITEM,…")
-    parser.add_argument("--mutant", choices=sorted(BROKEN), help="break the protocol in this way")
+    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="break the protocol in this way")
     parser.add_argument("--stop-after", type=int, default=5, help="stop after so many failing episodes")
     parser.add_argument("--no-shrink", action="store_true", help="do not make failing plans small")
     parser.add_argument("--mutants", action="store_true", help="print after how many episodes each mutant is found")
@@ -129,8 +76,8 @@ class _Run:
             self._tally = load(options.resume)
         else:
             self._tally = Tally(options.seed, options.processes, options.mutant)
+        self._failed_before = len(self._tally.failures)
         self._stopped = False
-        self._command = "python -m tests.simulation.chaos " + " ".join(sys.argv[1:])
 
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -138,9 +85,9 @@ class _Run:
         tally = self._tally
         begun, before = time.process_time(), tally.cpu_seconds
         while tally.episodes < self._options.episodes and not self._stopped:
-            if len(tally.failures) >= self._options.stop_after:
+            if len(tally.failures) - self._failed_before >= self._options.stop_after:
                 break
-            self._one(make_plan(tally.seed + tally.episodes, processes=tally.processes))
+            self._one(make_plan(tally.next_seed, processes=tally.processes))
             tally.cpu_seconds = before + time.process_time() - begun
             if tally.episodes % SAVE_EVERY == 0:
                 self._save()
@@ -151,7 +98,7 @@ class _Run:
     def _one(self, plan: Plan) -> None:
         if self._tally.episodes % COLLECT_EVERY == 0:
             gc.collect()
-        make = BROKEN[self._tally.mutant] if self._tally.mutant else SimulatedProcess
+        make = MUTANTS[self._tally.mutant] if self._tally.mutant else SimulatedProcess
         result = play(plan, make_process=make)
         self._tally.add(result)
         if not result.violations:
@@ -168,7 +115,7 @@ class _Run:
 
     def _save(self) -> None:
         if self._path is not None:
-            self._tally.save(self._path, self._command)
+            self._tally.save(self._path)
 
     def _stop(self, *_: object) -> None:
         self._stopped = True
@@ -186,7 +133,7 @@ def replay_command(address: str, tally: Tally) -> str:
 
 def _replay(options: argparse.Namespace) -> int:
     plan = parse_address(options.replay, processes=options.processes)
-    make = BROKEN[options.mutant] if options.mutant else SimulatedProcess
+    make = MUTANTS[options.mutant] if options.mutant else SimulatedProcess
     result = play(plan, make_process=make, logs=True)
     _say("\n".join(result.trace))
     _say(f"\n{result.jobs} jobs, {result.posts} POSTs, trace {result.digest[:16]}")
@@ -215,15 +162,7 @@ def find_mutant(make: MakeProcess, *, first: int, episodes: int) -> tuple[int, s
 
 
 def _report(tally: Tally) -> None:
-    each = 1000 * tally.cpu_seconds / max(1, tally.episodes)
-    _say(f"episodes        {tally.episodes} ({each:.0f} ms CPU each, {tally.virtual_hours:.0f} virtual hours)")
-    _say(f"jobs created    {tally.jobs} by {tally.posts} POSTs")
-    _say(f"longest double  {tally.longest_double:.0f} s")
-    _say(f"longest leak    {tally.longest_leak:.0f} s")
-    _say(f"excused         {tally.excused}")
-    for name, times in sorted(tally.injected.items()):
-        _say(f"  {name:<26}{times}")
-    _say(f"violations      {len(tally.failures)}")
+    _say("\n".join(tally.summary()))
     for failure in tally.failures:
         _say(f"  {replay_command(failure['address'], tally)}")
 

@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 
 from dispersed_simulator.wire import JsonObject
 from tests.simulation.calls import KubeTrouble, Snare
-from tests.simulation.plan import ApiFault, Item, Kill, Pause, Plan, RemoteFault, User, WatchFault
+from tests.simulation.plan import ApiFault, Incident, Item, Kill, Pause, Plan, RemoteFault, User, WatchFault
 from tests.simulation.process import SimulatedProcess
 from tests.simulation.truth import Findings, Judge
 from tests.simulation.users import Users
@@ -99,7 +100,7 @@ class _Episode:
         rounds = LONG_CALM_ROUNDS if self._world.plan.seed % 8 == 0 else CALM_ROUNDS
         while True:
             found = self._judge.look()
-            quiet = 0 if found.open else quiet + 1
+            quiet = 0 if found.open or self._world.somebody_sleeps else quiet + 1
             over = self._world.loop.time() - begun > CALM_LIMIT
             if found.wrong or over or quiet > rounds:
                 return found
@@ -111,8 +112,7 @@ class _Episode:
             world.trace.write(f"#{number}", _words(item))
         match item:
             case User():
-                world.trace.write(f"#{number}", f"{item.verb} job-{item.target}")
-                self._users.act(item.verb, item.target)
+                self._user(number, item)
             case RemoteFault():
                 self._remote_fault(item)
             case ApiFault():
@@ -125,6 +125,17 @@ class _Episode:
                 self._kill(item)
             case Pause():
                 self._pause(item)
+            case Incident():
+                world.incidents.happen(item.trouble)
+
+    def _user(self, number: int, item: User) -> None:
+        line = self._world.slots[item.slot].line
+        when = f", {item.side} the next {item.call}" if item.call is not None else ""
+        self._world.trace.write(f"#{number}", f"{item.verb} job-{item.target}{when}")
+        if item.call is None:
+            self._users.act(item.verb, item.target)
+        elif line is not None:
+            line.snares.append(Snare(item.call, item.side, act=partial(self._users.act, item.verb, item.target)))
 
     def _remote_fault(self, item: RemoteFault) -> None:
         world, faults = self._world, self._world.remote.service.faults

@@ -26,9 +26,12 @@ MOST_ATTEMPTS = 16
 class Life:
     """One object from its creation to its end. Times are virtual seconds; `gone` None: it exists.
 
-    `records_lost`: when a user threw away what named the newest attempt. `forced`: when a user took our finalizer off.
+    `records_lost`: when a user threw away what named the newest attempt, and our finalizer with it: as long as that is
+    left, it says that there may be a job. `forced`: when a user took our finalizer off, if it was not put back.
     `copied_from`: uids whose records came with it (a clone or a restored backup). `wishes`: how often a user asked for
-    a new attempt (a resume). `edited`: the body to send was changed.
+    a new attempt (a resume). `stripped`: records went at
+    some time, with or without the finalizer. `kept`: since when its job shall outlive it.
+    `limited`: since when it has a limit.
     """
 
     identity: Identity
@@ -41,7 +44,9 @@ class Life:
     copied_from: tuple[str, ...] = ()
     wishes: int = 0
     suspended_at: list[float] = field(default_factory=list)
-    edited: bool = False
+    stripped: bool = False
+    kept: float | None = None
+    limited: float | None = None
 
 
 class History:
@@ -66,6 +71,9 @@ class History:
                 self._world.trace.write("cluster", f"{event.name} is gone ({life.identity.uid[:8]})")
             if body["metadata"].get("deletionTimestamp") and life.deleted is None:
                 life.deleted = now
+            if naming.JOB_FINALIZER in (body["metadata"].get("finalizers") or ()):
+                life.forced = None
+            self._note_spec(life, body, now)
             life.last = body
 
     def of(self, body: Body) -> Life:
@@ -78,15 +86,31 @@ class History:
         life = self.of(before)
         now = self._world.loop.time()
         old, new = parse_job(before), parse_job(after)
-        known = {old.intent.token if old.intent else None, old.record.token if old.record else None} - {None, ""}
-        left = {new.intent.token if new.intent else None, new.record.token if new.record else None}
         uuid_lost = old.job_uuid is not None and new.job_uuid is None
-        if known - left or uuid_lost or (old.intent is not None and new.intent is None):
+        lost = _records(before) - _records(after) or uuid_lost or (old.intent is not None and new.intent is None)
+        life.stripped = life.stripped or bool(lost)
+        if lost and not new.has_finalizer:
             life.records_lost.append(now)
         if old.has_finalizer and not new.has_finalizer:
             life.forced = now
-        if before["spec"] != after["spec"]:
-            life.edited = True
+
+    def went_back(self) -> None:
+        """etcd was restored: objects are gone or back again, and what was written since is lost."""
+        now = self._world.loop.time()
+        present = {event.body["metadata"]["uid"]: event.body for event in self._subscription.relist()}
+        for uid, life in self.lives.items():
+            body = present.get(uid)
+            if body is None:
+                if life.gone is None:
+                    life.gone, life.forced = now, now
+                    life.records_lost.append(now)
+                continue
+            life.gone = None
+            if _records(life.last) - _records(body):
+                life.records_lost.append(now)
+            if life.suspended_at and not body["spec"].get("suspend"):
+                life.wishes += 1
+            life.last = body
 
     def owner_of(self, job: Job) -> Life | None:
         """The life whose identity the job's title verifies, None if it is nobody's."""
@@ -109,3 +133,17 @@ class History:
             tokens = (naming.create_token(identity, attempt) for attempt in range(1, MOST_ATTEMPTS))
             self._tokens.update(dict.fromkeys(tokens, life))
         return self.lives[uid]
+
+    def _note_spec(self, life: Life, body: Body, now: float) -> None:
+        spec = body["spec"]
+        if spec.get("deletionPolicy") == "Orphan" and life.kept is None:
+            life.kept = now
+        if spec.get("limits") and life.limited is None:
+            life.limited = now
+
+
+def _records(body: Body) -> set[str]:
+    """The tokens that an object names."""
+    job = parse_job(body)
+    named = (job.intent.token if job.intent else None, job.record.token if job.record else None)
+    return {token for token in named if token}

@@ -45,8 +45,22 @@ class Verb(StrEnum):
     RESTORE = "restore"
     RESTORE_WITH_STATUS = "restore-with-status"
     RECREATE = "recreate"
+    LIMIT_RATE = "limit-rate"
+    LIMIT_LIFETIME = "limit-lifetime"
+    KEEP = "keep-when-deleted"
 
 
+class Trouble(StrEnum):
+    """What happens to the cluster as a whole."""
+
+    ROTATE_KEY = "rotate-key"
+    DELETE_ACCOUNT = "delete-account"
+    BACKUP_ETCD = "backup-etcd"
+    RESTORE_ETCD = "restore-etcd"
+
+
+FOLLOWED_BY = {Verb.BACKUP: (Verb.RESTORE, Verb.RESTORE_WITH_STATUS), Verb.SUSPEND: (Verb.RESUME,)}
+"""A verb that half of the time is followed by one of these, on the same resource."""
 GENTLE = {
     Verb.DELETE: 6,
     Verb.EDIT_IMAGE: 2,
@@ -57,6 +71,9 @@ GENTLE = {
     Verb.SUSPEND: 3,
     Verb.RESUME: 3,
     Verb.RECREATE: 2,
+    Verb.LIMIT_RATE: 1,
+    Verb.LIMIT_LIFETIME: 1,
+    Verb.KEEP: 1,
 }
 HOSTILE = GENTLE | {
     Verb.FORCE_DELETE: 2,
@@ -92,11 +109,14 @@ REMOTE_FAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user does something to the resource number `target`."""
+    """A user does something to the resource number `target`; with `call` at the next such call of `slot`'s process."""
 
     at: float
     verb: Verb
     target: int
+    slot: int = 0
+    call: Call | None = None
+    side: Side = Side.AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +175,15 @@ class Pause:
     side: Side
 
 
-Item = User | RemoteFault | ApiFault | WatchFault | Kill | Pause
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """The whole cluster is concerned."""
+
+    at: float
+    trouble: Trouble
+
+
+Item = User | RemoteFault | ApiFault | WatchFault | Kill | Pause | Incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +223,14 @@ def make_plan(seed: int, *, processes: int | None = None) -> Plan:
     horizon = rng.choice(HORIZONS)
     items: list[Item] = [User(rng.uniform(0, CREATING), Verb.CREATE, target) for target in range(count)]
     verbs = HOSTILE if rng.random() < 0.5 else GENTLE
-    items += [_user(rng, horizon, verbs, count) for _ in range(rng.randint(1, 3 * count + 2))]
+    for _ in range(rng.randint(1, 3 * count + 2)):
+        items += _users(rng, horizon, verbs, count, slots)
     items += [_remote_fault(rng, horizon) for _ in range(rng.choice((0, 1, 2, 4, 8)))]
     items += [_api_fault(rng, horizon, slots) for _ in range(rng.choice((0, 0, 1, 3, 6)))]
     items += [_watch_fault(rng, horizon, slots) for _ in range(rng.choice((0, 0, 1, 2)))]
     items += [_kill(rng, horizon, slots) for _ in range(rng.choice((0, 1, 1, 2, 4)))]
     items += [_pause(rng, horizon, slots) for _ in range(rng.choice((0, 0, 0, 1, 2)))]
+    items += _incidents(rng, horizon)
     persistent = tuple(rng.random() < 0.6 for _ in range(count))
     run_seconds = rng.choice((5.0, 60.0, 240.0))
     return Plan(seed, slots, persistent, run_seconds, tuple(items), tuple(range(len(items))))
@@ -223,9 +253,30 @@ def _moment(rng: random.Random, horizon: float) -> float:
     return rng.uniform(0, rng.choice((CREATING, CREATING, CREATING, min(90.0, horizon), horizon)))
 
 
-def _user(rng: random.Random, horizon: float, verbs: dict[Verb, int], count: int) -> User:
+def _users(rng: random.Random, horizon: float, verbs: dict[Verb, int], count: int, slots: int) -> list[Item]:
     verb = rng.choices(list(verbs), list(verbs.values()))[0]
-    return User(_moment(rng, horizon), verb, rng.randrange(count))
+    first = User(_moment(rng, horizon), verb, rng.randrange(count))
+    if rng.random() < 0.3:
+        call = rng.choice((Call.POST, Call.POST, Call.INTENT, Call.STATUS, Call.CANCEL, Call.REMOTE_READ))
+        first = replace(first, slot=rng.randrange(slots), call=call, side=rng.choice(list(Side)))
+    if verb not in FOLLOWED_BY or rng.random() < 0.5:
+        return [first]
+    return [first, User(first.at + rng.uniform(1, 60), rng.choice(FOLLOWED_BY[verb]), first.target)]
+
+
+def _incidents(rng: random.Random, horizon: float) -> list[Item]:
+    drawn = rng.random()
+    if drawn < 0.06:
+        return [Incident(_moment(rng, horizon), Trouble.ROTATE_KEY) for _ in range(rng.choice((1, 1, 2)))]
+    if drawn < 0.10:
+        return [Incident(_moment(rng, horizon), Trouble.DELETE_ACCOUNT)]
+    if drawn < 0.14:
+        before = _moment(rng, horizon)
+        return [
+            Incident(before, Trouble.BACKUP_ETCD),
+            Incident(before + rng.uniform(1, 60), Trouble.RESTORE_ETCD),
+        ]
+    return []
 
 
 def _remote_fault(rng: random.Random, horizon: float) -> RemoteFault:

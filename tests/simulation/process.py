@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -44,7 +45,7 @@ from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.workers import Workers
 from dispersed_operator.workqueue import Lane, WorkQueue
 from tests.simulation.calls import Line
-from tests.simulation.remote_side import EPOCH, FaultyTransport, RemoteSide
+from tests.simulation.remote_side import EPOCH, FaultyTransport, RemoteSide, ShortClient
 from tests.simulation.virtual_loop import OWNER, VirtualLoop
 
 RETRY_CEILING_SECONDS = 60.0
@@ -171,13 +172,7 @@ class SimulatedProcess:
     def build(self) -> None:
         """Everything that does not need the cluster's identity."""
         given, now = self.given, self.loop.time
-        self.settings = Settings(
-            holder=given.holder,
-            cluster_id=given.cluster_id,
-            resync_seconds=300.0,
-            sweep_seconds=SWEEP_SECONDS,
-            orphan_policy=OrphanPolicy.CANCEL,
-        )
+        self.settings = _settings().model_copy(update={"holder": given.holder, "cluster_id": given.cluster_id})
         self.metrics = Metrics()
         self.redactor = Redactor()
         self.store = ResourceStore()
@@ -240,8 +235,7 @@ class SimulatedProcess:
 
     def make_http(self) -> httpx.AsyncClient:
         """The HTTP client over the faulty line."""
-        transport = FaultyTransport(self.given.remote, self.given.line, self.given.trace)
-        return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
+        return ShortClient(FaultyTransport(self.given.remote, self.given.line, self.given.trace))
 
     def make_sessions(self) -> SessionFactory:
         """Opens accounts."""
@@ -366,3 +360,9 @@ class SimulatedProcess:
     def _background_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.fail(error)
+
+
+@lru_cache(maxsize=1)
+def _settings() -> Settings:
+    """What all processes have in common: reading settings takes milliseconds."""
+    return Settings(resync_seconds=300.0, sweep_seconds=SWEEP_SECONDS, orphan_policy=OrphanPolicy.CANCEL)

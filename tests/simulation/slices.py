@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EPISODES = 100
+EPISODES = 250
 
 
 def chaos(*arguments: str) -> subprocess.CompletedProcess[str]:

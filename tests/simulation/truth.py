@@ -15,8 +15,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from dispersed_operator.kube.resources import DISPERSED_ORPHANS
 from dispersed_operator.model import naming
 from dispersed_operator.model.observed import JobResource, parse_job
+from dispersed_operator.model.orphan import OrphanDecision
+from dispersed_operator.model.reasons import Reason
+from dispersed_operator.orphans import parse_orphan
+from dispersed_operator.planning.deletion import CANCEL_REASON
 from dispersed_operator.planning.sweep import Standing
 from dispersed_operator.sweep_cancels import CANCEL_REASONS
 from dispersed_simulator.records import TERMINAL, Job
@@ -26,6 +31,10 @@ from tests.simulation.remote_side import EPOCH
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+SUSPENDED = f"ended by its operator: {Reason.SUSPENDED}"
+DELETED = CANCEL_REASON
+LIMITS = tuple(f"ended by its operator: {reason}" for reason in (Reason.RATE_LIMIT_EXCEEDED, Reason.LIFETIME_EXCEEDED))
+"""The reasons that the operator gives with a cancel."""
 LEAST_AGE = {CANCEL_REASONS[Standing.ORPHAN]: 930.0, CANCEL_REASONS[Standing.DUPLICATE]: 30.0}
 """Youngest age in seconds at which the sweep may end a job, by the reason that it gives."""
 SETTLING = 40.0
@@ -94,7 +103,8 @@ class Judge:
         found.wrong.extend(f"a request was sent {times} times" for times in nonces.values() if times > 1)
         for token, used in tokens.items():
             life = self._world.history.of_token(token)
-            if len(used) > 1 and (life is None or not life.records_lost):
+            # Whoever throws an attempt's records away has its number used again, once its absence is proven.
+            if len(used) > 1 and (life is None or not (life.stripped or life.records_lost)):
                 found.wrong.append(f"token {token} was signed {len(used)} times")
 
     def _look_at_sweep(self, job: Job, owner: Life, found: Findings) -> None:
@@ -113,7 +123,7 @@ class Judge:
                 kind = "ran beside"
             else:
                 kind = "ran again after"
-                if life.wishes:
+                if life.wishes and SUSPENDED in (earlier.cancel_reason or ""):
                     continue
             if self._excused(life, earlier, later):
                 found.excused += 1
@@ -121,22 +131,32 @@ class Judge:
                 found.wrong.append(f"{life.identity.name}: job {later.uuid} {kind} {earlier.uuid}")
         if life.gone is None:
             return
+        self._look_at_policy(life, jobs, found)
         keepers = {item.job_uuid for item in resources if life.identity.uid in self._copied(item)}
         for job in jobs:
             over = self._end(job) - max(life.gone, self._at(job.created_ms))
-            if over > 0.0 and job.uuid not in keepers:
+            if over > 0.0 and job.uuid not in keepers and life.kept is None:
                 found.longest_leak = max(found.longest_leak, over)
-                if life.forced is None:
+                if life.forced is None and not self._lost_sight(life, job, until=life.gone):
                     found.wrong.append(f"{life.identity.name} was let go while its job {job.uuid} lived")
 
+    def _look_at_policy(self, life: Life, jobs: list[Job], found: Findings) -> None:
+        """`deletionPolicy: Orphan` that stood before the deletion: the only job of the object is not ended for it."""
+        in_time = life.kept is not None and life.deleted is not None and life.kept < life.deleted
+        if in_time and len(jobs) == 1 and DELETED in (jobs[0].cancel_reason or "") and not life.suspended_at:
+            found.wrong.append(f"{life.identity.name}: job {jobs[0].uuid} was to outlive its object and was ended")
+
     def _excused(self, life: Life, earlier: Job, later: Job) -> bool:
-        """Records were thrown away at a moment at which nothing else could lead to the earlier job."""
-        parsed = naming.parse_title(earlier.title)
+        """Nothing could lead to the earlier job any more when the later one was sent."""
+        return self._lost_sight(life, earlier, until=self._at(later.created_ms))
+
+    def _lost_sight(self, life: Life, job: Job, *, until: float) -> bool:
+        """Whether records were thrown away, finalizer included, while nothing else could lead to the job: before the
+        service showed it; or, with two operators, while the other one still held an older listing."""
+        parsed = naming.parse_title(job.title)
         signed = (parsed.signed_at if parsed is not None else 0) - EPOCH - 400.0
-        shown = self._at(max(earlier.created_ms, earlier.visible_from_ms)) + SETTLING
-        last = self._at(later.created_ms)
-        if self._world.plan.processes == 1:
-            last = min(last, shown)
+        shown = self._at(max(job.created_ms, job.visible_from_ms)) + SETTLING
+        last = min(until, shown) if self._world.plan.processes == 1 else until
         return any(signed <= moment <= last for moment in life.records_lost)
 
     # --- what time may settle ---
@@ -150,6 +170,8 @@ class Judge:
         found: Findings,
     ) -> None:
         name = owner.identity.name
+        if keeper is None and owner.gone is not None and self._is_kept(job):
+            return
         if keeper is None:
             siblings = by_life[owner.identity.uid]
             doubles = (self._excused(owner, *pair) for other in siblings for pair in ((other, job), (job, other)))
@@ -164,18 +186,20 @@ class Judge:
             found.open.append(f"{name}: job {job.uuid} lives, and its object is deleting or suspended")
         elif not keeper.has_finalizer:
             found.open.append(f"{name}: job {job.uuid} lives without our finalizer on its object")
+        elif self._exceeds(job, keeper):
+            found.open.append(f"{name}: job {job.uuid} lives beyond its limit")
 
     def _look_at_resource(self, resource: JobResource, jobs: dict[str, Job], found: Findings) -> None:
         name = resource.key.name
         copied = bool(self._copied(resource))
-        if copied and _reason(resource) == "OwnershipAmbiguous":
+        if copied and _reason(resource) == "OwnershipAmbiguous" and self._lost_its_origin(resource):
             return  # a copy whose records name nobody's job any more: a person must say whose it is
         if resource.deleting:
             found.open.append(f"{name} is still being deleted: {_why(resource)}")
             return
         uuid = resource.job_uuid
         if uuid is None:
-            if not _suspended(resource):
+            if not _suspended(resource) and self._world.incidents.account_serves:
                 found.open.append(f"{name} has no job: {_why(resource)}")
             return
         job = jobs.get(uuid)
@@ -183,17 +207,43 @@ class Judge:
             found.open.append(f"{name} records {uuid}, which never was")
             return
         phase = resource.status.get("phase")
-        if (phase in {"Succeeded", "Failed", "Stopped"}) is not (job.status in TERMINAL) and not _suspended(resource):
+        over = phase in {"Succeeded", "Failed", "Stopped"}
+        waits = _suspended(resource) or (phase == "Pending" and not self._world.incidents.account_serves)
+        if over is not (job.status in TERMINAL) and not waits:
             found.open.append(f"{name} says {phase}, its job is {job.status}")
         life = self._world.history.lives[resource.uid]
-        if job.status == "CANCELLED" and not copied and not life.suspended_at and life.deleted is None:
+        wanted = not copied and not life.suspended_at and life.deleted is None
+        limited = life.limited is not None and any(text in (job.cancel_reason or "") for text in LIMITS)
+        if job.status == "CANCELLED" and wanted and not limited:
             found.wrong.append(f"{name}: its wanted job {uuid} was cancelled")
 
     # --- helpers ---
 
+    def _is_kept(self, job: Job) -> bool:
+        """Whether a DispersedOrphan says that the job shall go on without an object."""
+        orphans = [parse_orphan(body) for body in self._world.api.bodies(DISPERSED_ORPHANS)]
+        return any(item.status.get("uuid") == job.uuid and item.decision is OrphanDecision.KEEP for item in orphans)
+
+    def _exceeds(self, job: Job, keeper: JobResource) -> bool:
+        """Whether the job has a limit that it does not keep. All jobs cost more than the rates that users allow."""
+        limits = keeper.spec.limits if keeper.spec is not None else None
+        if limits is None:
+            return False
+        age = (self._world.remote.clock.now_ms() - job.created_ms) / 1000.0
+        lifetime = limits.max_lifetime_seconds
+        return limits.max_hourly_rate_usd is not None or (lifetime is not None and age > lifetime)
+
     def _copied(self, resource: JobResource) -> tuple[str, ...]:
         life = self._world.history.lives.get(resource.uid)
         return life.copied_from if life is not None else ()
+
+    def _lost_its_origin(self, resource: JobResource) -> bool:
+        """Whether the object that the intent names is gone and this one does not stand in its place, or no intent
+        came along that names one."""
+        if resource.intent is None:
+            return True
+        origin = self._world.history.lives.get(resource.intent.origin.uid)
+        return origin is None or (origin.gone is not None and origin.identity.name != resource.key.name)
 
     def _at(self, server_ms: int) -> float:
         """The virtual moment of a moment of the service; the later one if its clock showed it twice."""

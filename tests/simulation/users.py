@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 
 CAN_SUSPEND = "suspend" in DispersedJobSpec.model_fields
+LIFETIME_SECONDS = 120
+"""A little longer than most of an episode's doings."""
 RETRY_SECONDS = 20.0
 RETRIES = 40
 
@@ -84,6 +86,9 @@ class Users:
             Verb.STRIP_FINALIZERS: {"metadata": {"finalizers": None}},
             Verb.EDIT_IMAGE: {"spec": {"template": {"tag": f"v{int(self._world.loop.time())}"}}},
             Verb.EDIT_CONNECTION: {"spec": {"connection": {"secretName": f"{_name(target)}-data"}}},
+            Verb.LIMIT_RATE: {"spec": {"limits": {"maxHourlyRateUSD": "0.01"}}},
+            Verb.LIMIT_LIFETIME: {"spec": {"limits": {"maxLifetimeSeconds": LIFETIME_SECONDS}}},
+            Verb.KEEP: {"spec": {"deletionPolicy": "Orphan"}},
         }
         if verb in patches:
             return self._patch(body, patches[verb])
@@ -132,10 +137,7 @@ class Users:
             life.suspended_at.append(self._world.loop.time())
         else:
             life.wishes += 1
-        edited = life.edited
-        done = self._patch(body, {"spec": {"suspend": wanted}})
-        life.edited = edited
-        return done
+        return self._patch(body, {"spec": {"suspend": wanted}})
 
     def _replace(self, body: Body) -> bool:
         """kubectl replace with the manifest of the first day: annotations and finalizers go."""

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from typing import Any
 
 from dispersed_operator.kube.resources import DISPERSED_ACCOUNTS, DISPERSED_JOBS, SECRETS
-from dispersed_operator.model.naming import Identity, remote_title
+from dispersed_operator.model.naming import Identity, create_token, remote_description, remote_title
 from dispersed_simulator.records import Timing
 from tests.simulation.apiserver import ApiServer
 from tests.simulation.calls import Line
 from tests.simulation.history import History
+from tests.simulation.incidents import ACCOUNT_NAME, SECRET_NAME, Incidents
 from tests.simulation.kube_side import KubeGate
 from tests.simulation.plan import Plan
 from tests.simulation.process import SimulatedProcess, Surroundings
@@ -29,6 +30,7 @@ from tests.simulation.watching import Watches
 
 NAMESPACE = "team"
 FOREIGN_AGE_SECONDS = 3600
+POLL_SECONDS = 60
 OTHER_CLUSTER = "77777777-2f0b-4a53-9d0c-6f6f1f0a7b11"
 CLUSTER = "8f4c2f6e-2f0b-4a53-9d0c-6f6f1f0a7b11"
 
@@ -128,6 +130,7 @@ class World:
         self.remote = RemoteSide(self.stream("remote"), loop.time, timing)
         self.api = ApiServer(now=lambda: EPOCH + loop.time(), rng=self.stream("cluster"))
         self.history = History(self)
+        self.incidents = Incidents(self, NAMESPACE)
         self.watches = Watches(self)
         self.slots = [Slot(self, number) for number in range(plan.processes)]
         loop.set_exception_handler(self._unhandled)
@@ -140,39 +143,51 @@ class World:
         """The namespace, the account and its key."""
         self.api.add_namespace(NAMESPACE)
         public, secret = KEYS[0]
-        key = {"metadata": {"name": "api-key"}, "stringData": {"publicKey": public, "secretKey": secret}}
+        key = {"metadata": {"name": SECRET_NAME}, "stringData": {"publicKey": public, "secretKey": secret}}
         self.api.create(SECRETS, NAMESPACE, _encoded({"apiVersion": "v1", "kind": "Secret", "type": "Opaque"} | key))
-        spec = {"baseURL": BASE_URL, "credentialsSecretRef": {"name": "api-key"}, "polling": {"intervalSeconds": 40}}
-        account = {"apiVersion": "dispersed.dev/v1alpha1", "kind": "DispersedAccount", "spec": spec}
-        self.api.create(DISPERSED_ACCOUNTS, NAMESPACE, account | {"metadata": {"name": "default"}})
+        self.create_account()
         for number in range(2):
-            self.remote.add_foreign_job(self._foreign_title(number), age_seconds=FOREIGN_AGE_SECONDS)
+            self._add_foreign_job(number)
 
-    def _foreign_title(self, number: int) -> str:
-        """The title of another cluster's job on the same account, made from the same manifest."""
+    def create_account(self) -> None:
+        """The account, as its user writes it."""
+        polling = {"intervalSeconds": POLL_SECONDS}
+        spec = {"baseURL": BASE_URL, "credentialsSecretRef": {"name": SECRET_NAME}, "polling": polling}
+        account = {"apiVersion": "dispersed.dev/v1alpha1", "kind": "DispersedAccount", "spec": spec}
+        self.api.create(DISPERSED_ACCOUNTS, NAMESPACE, account | {"metadata": {"name": ACCOUNT_NAME}})
+
+    def _add_foreign_job(self, number: int) -> None:
+        """Another cluster's job on the same account, made from the same manifest."""
         identity = Identity(OTHER_CLUSTER, NAMESPACE, f"job-{number}", f"0000000{number}-aaaa-4aaa-8aaa-aaaaaaaaaaaa")
-        signed = EPOCH + int(self.loop.time()) - FOREIGN_AGE_SECONDS
-        return remote_title(identity, attempt=1, signed_at=signed, expiry=0, user_title=f"job {number}")
+        signed, token = EPOCH + int(self.loop.time()) - FOREIGN_AGE_SECONDS, create_token(identity, 1)
+        title = remote_title(identity, attempt=1, signed_at=signed, expiry=0, user_title=f"job {number}")
+        digest = hashlib.sha256(title.encode()).hexdigest()
+        described = remote_description(token=token, digest=digest, title=f"job {number}", description="")
+        self.remote.add_foreign_job(title, description=described, token=token, age_seconds=FOREIGN_AGE_SECONDS)
 
     def job_bodies(self) -> list[dict[str, Any]]:
         """All DispersedJobs as they stand."""
         return self.api.bodies(DISPERSED_JOBS, NAMESPACE)
 
     def pacify(self) -> None:
-        """Faults end: every line is calm, everybody runs, nobody is paused."""
+        """Faults end: every line is calm, everybody runs. A process that is stopped goes on when its time has come."""
         self.calm = True
         self.remote.calm()
         self.watches.calm()
+        self.incidents.make_good()
         for slot in self.slots:
             slot.down = 5.0
             if slot.line is not None:
                 slot.line.calm = True
                 slot.line.snares.clear()
                 slot.line.troubles.clear()
-            if slot.process is not None and slot.process.frozen:
-                self.loop.thaw(slot.process)
-            elif slot.process is None:
+            if slot.process is None:
                 slot.start()
+
+    @property
+    def somebody_sleeps(self) -> bool:
+        """Whether a process is stopped, and will wake up with what it knew."""
+        return any(slot.process is not None and slot.process.frozen for slot in self.slots)
 
     def close(self) -> None:
         """End every process for good."""

@@ -1,0 +1,106 @@
+"""The figures of a chaos run: counted up over stops and resumptions, printed, and kept in a result file.
+
+Invariant: a result file names neither host nor path, so that it can be published as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections import Counter
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from tests.simulation.episode import Result
+
+
+@dataclass(slots=True)
+class Tally:
+    """A run so far. Times in seconds, of the virtual clock but for `cpu_seconds`. `failures`: address of each failing
+    plan, shrunk, with what it violates."""
+
+    first_seed: int = 1
+    processes: int | None = None
+    mutant: str | None = None
+    episodes: int = 0
+    cpu_seconds: float = 0.0
+    virtual_hours: float = 0.0
+    jobs_created: int = 0
+    posts: int = 0
+    excused: int = 0
+    longest_double: float = 0.0
+    longest_leak: float = 0.0
+    injected: Counter[str] = field(default_factory=Counter)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """Count one episode."""
+        self.episodes += 1
+        self.virtual_hours += result.seconds / 3600
+        self.jobs_created += result.jobs
+        self.posts += result.posts
+        self.excused += result.excused
+        self.longest_double = max(self.longest_double, result.longest_double)
+        self.longest_leak = max(self.longest_leak, result.longest_leak)
+        self.injected.update(result.count)
+
+    @property
+    def next_seed(self) -> int:
+        """The seed of the next episode."""
+        return self.first_seed + self.episodes
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What the result file holds."""
+        return {name: getattr(self, name) for name in _STORED} | {
+            "last_seed": self.next_seed - 1,
+            "cpu_ms_per_episode": round(self._cpu_ms, 1),
+            "kills": self.injected["kill"],
+            "violations": len(self.failures),
+            "injected": dict(sorted(self.injected.items())),
+            "command": f"python -m tests.simulation.chaos --episodes {self.episodes} --seed {self.first_seed}",
+            "python": platform.python_version(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB of memory",
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the result file at once, and its folder if there is none."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(path.suffix + ".part")
+        fresh.write_text(json.dumps(self.document, indent=2) + "\n")
+        fresh.replace(path)
+
+    def summary(self) -> list[str]:
+        """The figures as lines of text."""
+        seeds = f"seeds {self.first_seed} to {self.next_seed - 1}"
+        cost = f"{self._cpu_ms:.0f} ms CPU each, {self.virtual_hours:.0f} virtual hours"
+        lines = [
+            f"episodes        {self.episodes} ({seeds}, {cost})",
+            f"jobs created    {self.jobs_created} by {self.posts} POSTs",
+            f"kills           {self.injected['kill']}",
+            f"longest double  {self.longest_double:.0f} s",
+            f"longest leak    {self.longest_leak:.0f} s",
+            f"excused         {self.excused}",
+        ]
+        lines += [f"  {name:<26}{times}" for name, times in sorted(self.injected.items()) if name != "kill"]
+        return [*lines, f"violations      {len(self.failures)}"]
+
+    @property
+    def _cpu_ms(self) -> float:
+        return 1000 * self.cpu_seconds / max(1, self.episodes)
+
+
+_STORED = tuple(item.name for item in fields(Tally))
+
+
+def load(path: Path) -> Tally:
+    """The tally of a result file. Raises KeyError if the file is another kind's."""
+    document = json.loads(path.read_text())
+    stored = {name: document[name] for name in _STORED}
+    return Tally(**stored | {"injected": Counter(stored["injected"])})
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

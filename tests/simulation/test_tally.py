@@ -1,0 +1,53 @@
+"""A chaos run can be stopped and goes on; its result file holds the figures and nothing of the machine's identity."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+from tests.simulation.slices import chaos
+
+
+def test_a_run_begins_its_result_file_and_counts_on_when_it_is_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "chaos.json"
+    first = chaos("--episodes", "2", "--resume", str(path))
+    assert first.returncode == 0, first.stdout + first.stderr
+    before = json.loads(path.read_text())
+    second = chaos("--episodes", "3", "--resume", str(path))
+    assert second.returncode == 0, second.stdout + second.stderr
+    after = json.loads(path.read_text())
+    assert (before["episodes"], after["episodes"]) == (2, 3)
+    assert (after["first_seed"], after["last_seed"]) == (1, 3)
+    assert after["posts"] > before["posts"] > 0
+    assert "(seeds 1 to 3," in second.stdout
+
+
+def test_a_resumed_run_comes_to_the_figures_of_one_in_one_piece(tmp_path: Path) -> None:
+    pieces, whole = tmp_path / "pieces.json", tmp_path / "whole.json"
+    for episodes in ("1", "3"):
+        chaos("--episodes", episodes, "--resume", str(pieces))
+    chaos("--episodes", "3", "--resume", str(whole))
+    resumed, direct = json.loads(pieces.read_text()), json.loads(whole.read_text())
+    assert resumed["injected"] == direct["injected"]
+    assert resumed["jobs_created"] == direct["jobs_created"]
+
+
+def test_a_run_that_failed_goes_on_after_the_failure(tmp_path: Path) -> None:
+    path = tmp_path / "chaos.json"
+    broken = ("--mutant", "ignore-the-cluster-id", "--no-shrink", "--stop-after", "1", "--episodes", "9")
+    counts = []
+    for _ in range(2):
+        done = chaos(*broken, "--resume", str(path))
+        assert done.returncode == 1, done.stdout + done.stderr
+        counts.append(json.loads(path.read_text())["violations"])
+    assert counts == [1, 2]
+
+
+def test_a_result_file_names_neither_host_nor_path(tmp_path: Path) -> None:
+    path = tmp_path / "chaos.json"
+    chaos("--episodes", "1", "--resume", str(path))
+    text = path.read_text()
+    assert str(tmp_path) not in text
+    assert platform.node() not in text
+    assert "cores" in json.loads(text)["machine"]
