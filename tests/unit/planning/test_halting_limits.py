@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -14,49 +13,21 @@ from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning.job import plan_job
 from dispersed_operator.planning.vocabulary import (
-    Action,
     CancelJob,
     ReadJob,
     RecordEnding,
     Rest,
-    Situation,
 )
 from tests.support.builders import (
     BATCH,
     JOB,
     NOW,
     SIGNED,
-    JobBuilder,
-    a_job,
-    a_row,
     a_run,
-    an_intent,
     facts,
-    moment,
     reads,
 )
-
-SUSPEND = {**BATCH, "suspend": True}
-RUNNING = a_row(status="RUNNING")
-CANCELLED = a_row(status="CANCELLED")
-ENDED_RUN = a_run(status="CANCELLED", ended_at=moment(NOW))
-ENDING = {"ending": "Suspended", "endingMessage": "spec.suspend was set to true"}
-
-
-def created(spec: Mapping[str, Any] = BATCH, **record: Any) -> JobBuilder:
-    """A job that was accepted, with this spec now."""
-    return a_job().spec(spec).intent(an_intent()).record(**record)
-
-
-def over(spec: Mapping[str, Any] = BATCH, **record: Any) -> JobBuilder:
-    """A job whose suspension is complete, with this spec now."""
-    return created(spec, locked=False, ended=True, **ENDING, **record)
-
-
-def situation_of(action: Action) -> Situation:
-    assert isinstance(action, Rest)
-    assert isinstance(action.situation, Situation)
-    return action.situation
+from tests.support.endings import CANCELLED, ENDED_RUN, RUNNING, created, over, situation_of
 
 
 def limited(**limits: Any) -> dict[str, Any]:
