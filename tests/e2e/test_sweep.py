@@ -17,6 +17,7 @@ from tests.support.sweeps import (
     make_orphan,
     metric,
     orphan,
+    remove_orphans,
     see_twice,
     status_of,
     sweep_again,
@@ -31,10 +32,10 @@ CANCEL = ("--orphan-policy", "cancel")
 def sweeping(make_world: Callable[..., World]) -> Iterator[World]:
     """A world whose operators sweep every second, without orphans of an earlier test."""
     world = make_world(operator_flags=SWEEPING)
-    world.kubectl("delete", "dispersedorphans", "--all", namespaced=False)
+    remove_orphans(world)
     world.add_account()
     yield world
-    world.kubectl("delete", "dispersedorphans", "--all", namespaced=False)
+    remove_orphans(world)
 
 
 @pytest.mark.failure_mode(12)

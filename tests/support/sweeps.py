@@ -145,3 +145,12 @@ def cancelled_uuids(world: World) -> list[str]:
 def status_of(world: World, uuid: str) -> str:
     """The truth of a job."""
     return str(world.control.job(uuid)["status"])
+
+
+def remove_orphans(world: World) -> None:
+    """Remove all DispersedOrphans of the cluster, whatever finalizers earlier tests put on them."""
+    names = world.kubectl("get", "dispersedorphans", "-o", "name", namespaced=False).split()
+    for name in names:
+        world.kubectl("patch", name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}', namespaced=False)
+    if names:
+        world.kubectl("delete", "--ignore-not-found", *names, namespaced=False)
