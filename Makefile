@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 # The tests mostly wait for other processes, so more of them run at once than there are cores; each has a control plane.
 TEST_PROCESSES ?= 4
 EPISODES ?= 1000
+WORKERS ?= 1
 FAULTS ?= 1
 KILLS ?= 500
 STAMP := $(VENV)/.installed
@@ -68,8 +69,8 @@ lint: $(STAMP) ## Style, types, import contracts, generated files
 	$(BIN)/python -m dispersed_operator.model.crd --check --docs docs/resources.md crds
 
 .PHONY: chaos
-chaos: $(STAMP) ## Random episodes with faults and kills on a virtual clock; EPISODES=, goes on where it stopped
-	$(BIN)/python -m tests.simulation.chaos --episodes $(EPISODES) --resume benchmarks/results/chaos.json
+chaos: $(STAMP) ## Random episodes with faults and kills on a virtual clock; EPISODES=, WORKERS=, goes on where it stopped
+	$(BIN)/python -m tests.simulation.chaos --episodes $(EPISODES) --workers $(WORKERS) --resume benchmarks/results/chaos.json
 
 .PHONY: chaos-real
 chaos-real: binaries ## Kills of real processes on a real control plane; KILLS=

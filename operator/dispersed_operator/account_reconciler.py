@@ -96,10 +96,9 @@ class AccountReconciler:
             await self._close(key)
             self._on_change(key)
             return None
-        if body["metadata"].get("deletionTimestamp"):
-            self._guard(key, body)
-            return await self._let_go(key, body)
         self._guard(key, body)
+        if body["metadata"].get("deletionTimestamp"):
+            return await self._let_go(key, body)
         before = self._blocked(key)
         problem = await self._check(key, body)
         self._book.set_problem(key, problem)

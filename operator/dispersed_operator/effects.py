@@ -128,14 +128,17 @@ class Effects:
         self._statuses.forget(key)
 
     async def refresh(self, key: ResourceKey) -> None:
-        """Read a resource afresh into the store (after a conflict or a 404)."""
+        """Read a resource afresh into the store (after a conflict or a 404).
+
+        Raises StateLost if the API server is behind what it has shown before: every write would conflict for ever.
+        """
         before = self._store.version(key)
         try:
             body = await self._kube.get(DISPERSED_JOBS, namespace=key.namespace, name=key.name)
         except KubernetesNotFound:
             self._store.gone(key, before)
             return
-        self._store.put(key, body)
+        self._store.renew(key, body, before)
 
     async def _read_server_time(self, work: Pass) -> None:
         session = work.require_session()

@@ -23,8 +23,8 @@ def table(survey: Survey, *, applied: bool) -> str:
     rows = [_row(entry, survey.now) for entry in survey.entries]
     lines = [aligned(_HEADER, rows)] if rows else []
     lines += [f"note: {note}\n" for note in survey.notes]
-    lines.append(f"{len(survey.entries)} live jobs carry a title of ours; {survey.strangers} other live jobs are not "
-                 "touched.\n")  # fmt: skip
+    counted = f"{len(survey.entries)} live jobs carry a title of ours"
+    lines.append(f"{counted}; {survey.strangers} other live jobs are not touched.\n")
     return "".join([*lines, _summary(survey, applied=applied)])
 
 

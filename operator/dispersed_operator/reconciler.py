@@ -95,6 +95,7 @@ class JobReconciler:
         resource = parse_job(body) if body is not None else None
         self._bury(key, resource)
         if resource is None:
+            self._swept.pop(key, None)
             return Outcome()
         work = self._begin(resource)
         try:

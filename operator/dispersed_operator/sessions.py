@@ -7,7 +7,7 @@ import functools
 import logging
 import random as random_module
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -120,33 +120,28 @@ class SessionFactory:
 
     def _tracked(self, key: ResourceKey) -> Collection[str]:
         """The remote jobs of this account's resources that are not over."""
-        return {uuid for uuid, phase in self._jobs(key) if phase not in TERMINAL_PHASES}
+        return {uuid for uuid, status in self._jobs(key) if status.get("phase") not in TERMINAL_PHASES}
 
     def _interval(self, key: ResourceKey, configured: float) -> float:
         """Starting and stopping jobs are watched closely, running ones as configured."""
-        if any(phase in UNSETTLED_PHASES for _, phase in self._jobs(key)):
+        if any(status.get("phase") in UNSETTLED_PHASES for _, status in self._jobs(key)):
             return max(2.0, configured / HURRIED_SHARE)
         return configured
 
-    def _jobs(self, key: ResourceKey) -> list[tuple[str, str]]:
-        """(remote uuid, phase) of each resource of the account that has a remote job."""
-        found: list[tuple[str, str]] = []
+    def _known(self, key: ResourceKey) -> Collection[str]:
+        """The remote jobs that are said to live and are not in question for themselves."""
+        return {
+            uuid
+            for uuid, status in self._jobs(key)
+            if status.get("phase") not in TERMINAL_PHASES and not _stalled_reasons(status) & IN_QUESTION
+        }
+
+    def _jobs(self, key: ResourceKey) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Remote uuid and status of each resource of the account that has a remote job."""
         for job in self._store.jobs_of_account(key.namespace, key.name):
             status = (self._store.get(job) or {}).get("status") or {}
             if status.get("jobUUID") and not _is_suspended(status):
-                found.append((str(status["jobUUID"]), str(status.get("phase"))))
-        return found
-
-    def _known(self, key: ResourceKey) -> Collection[str]:
-        """The remote jobs that are said to live and are not in question for themselves."""
-        found: set[str] = set()
-        for job in self._store.jobs_of_account(key.namespace, key.name):
-            status = (self._store.get(job) or {}).get("status") or {}
-            stalled = {item.get("reason") for item in status.get("conditions") or () if item.get("type") == "Stalled"}
-            over = status.get("phase") in TERMINAL_PHASES or _is_suspended(status)
-            if status.get("jobUUID") and not over and not stalled & IN_QUESTION:
-                found.add(str(status["jobUUID"]))
-        return found
+                yield str(status["jobUUID"]), status
 
     def _changed(self, uuids: Collection[str]) -> None:
         for uuid in uuids:
@@ -180,6 +175,10 @@ class SessionFactory:
         if session.awaits_poll:
             session.awaits_poll = False
             session.on_doubt()
+
+
+def _stalled_reasons(status: Mapping[str, Any]) -> set[str]:
+    return {str(item.get("reason")) for item in status.get("conditions") or () if item.get("type") == "Stalled"}
 
 
 def _is_suspended(status: Mapping[str, Any]) -> bool:

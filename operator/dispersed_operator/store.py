@@ -8,7 +8,7 @@ Invariants:
 
 * the body of a key never gets an older resourceVersion, and a deleted one does not come back by a late event;
 * an object that a LIST at version L does not show, and that is not newer than L, is gone;
-* a LIST older than what was known when it began means that etcd was restored: `StateLost`, the process must end
+* a LIST or GET older than what was known when it began means that etcd was restored: `StateLost`, the process must end
   (protocol, Identity).
 
 resourceVersions are compared as integers, which Kubernetes guarantees to be meaningful within one kind.
@@ -124,6 +124,15 @@ class ResourceStore:
         self._kinds[key.kind].highest = max(self._kinds[key.kind].highest, version)
         return self._bury(key, version)
 
+    def renew(self, key: ResourceKey, body: Body, observed_version: int) -> bool:
+        """Take a GET's body. `observed_version` is `version(key)` as it was *before* the GET was sent.
+
+        Raises `StateLost` if the body is older than that, or has no resourceVersion that can be compared.
+        """
+        if version_of(body) < observed_version:
+            raise StateLost(f"the API server gave {key} in a version older than one it had shown before")
+        return self.put(key, body)
+
     def gone(self, key: ResourceKey, observed_version: int) -> bool:
         """Take a GET's 404. `observed_version` is `version(key)` as it was *before* the GET was sent.
 
@@ -176,12 +185,14 @@ class ResourceStore:
         """Take a complete quorum LIST of a kind, or of one `namespace` of it: mark and sweep.
 
         `floor` is `highest_version(kind)` as it was when the LIST began; without it, as it is now, which is right only
-        if nothing else wrote meanwhile. Raises `StateLost`, and changes nothing, if the LIST is older than that.
+        if nothing else wrote meanwhile. Raises `StateLost`, and changes nothing, if the LIST is older than that, or
+        shows an object older than it was known then: writes since a restore may have overtaken the version of the LIST.
         """
         state = self._kinds[kind]
-        if list_version < (state.highest if floor is None else floor):
-            raise StateLost(f"the API server listed {kind} at a version older than one it had shown before")
+        known = state.highest if floor is None else floor
         bodies = {ResourceKey(kind, item["metadata"]["namespace"], item["metadata"]["name"]): item for item in items}
+        if list_version < known or any(self._is_overtaken(key, body, known) for key, body in bodies.items()):
+            raise StateLost(f"the API server listed {kind} at a version older than one it had shown before")
         # What the listing shows existed at its version: only a deletion seen since overrules it.
         later = {key: version for key, version in state.tombstones.items() if version > list_version}
         changed = frozenset(key for key, body in bodies.items() if self._take(key, body, later.get(key, 0)))
@@ -197,6 +208,10 @@ class ResourceStore:
         state.floors[namespace] = max(list_version, state.floors.get(namespace, 0))
         state.tombstones = {k: v for k, v in state.tombstones.items() if v > state.floor(k.namespace)}
         return Changes(changed, vanished)
+
+    def _is_overtaken(self, key: ResourceKey, body: Body, known: int) -> bool:
+        held = self._kinds[key.kind].held.get(key)
+        return held is not None and version_of(body) < held.version <= known
 
     def _take(self, key: ResourceKey, body: Body, absent_at: int) -> bool:
         """Hold the body if it is newer than the one held, or than `absent_at` if none is."""

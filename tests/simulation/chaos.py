@@ -5,21 +5,26 @@
     python -m tests.simulation.chaos --replay 17:0,3,8
 
 A run can be stopped with SIGINT or SIGTERM at any time, or stops itself after some failures: the result file says how
-far it came, and `--resume` goes on there. Without such a file it begins one. The order of Python's sets depends on the
-hash seed, so the program starts itself again with a fixed one.
+far it came, and `--resume` goes on there. Without such a file it begins one. Several workers play rounds of seeds side
+by side; an episode is the same wherever it is played. The order of Python's sets depends on the hash seed, so the
+program starts itself again with a fixed one.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import multiprocessing
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.simulation.episode import play
+from tests.simulation.episode import Result, play
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.plan import Plan, make_plan, parse_address
 from tests.simulation.process import SimulatedProcess
@@ -29,6 +34,8 @@ from tests.simulation.world import MakeProcess
 
 HASH_SEED = "0"
 SAVE_EVERY = 50
+ROUND = 50
+"""Episodes that a worker plays in one go."""
 COLLECT_EVERY = 20
 """Episodes between two garbage collections: an episode leaves many cycles behind, all at once."""
 
@@ -55,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.chaos")
     parser.add_argument("--episodes", type=int, default=1000, help="how many episodes in all")
     parser.add_argument("--seed", type=int, default=1, help="seed of the first episode; the others follow")
+    parser.add_argument("--workers", type=int, default=1, help="how many processes of this machine play episodes")
     parser.add_argument("--processes", type=int, choices=(1, 2), help="operators at once; default: as the seed says")
     parser.add_argument("--resume", type=Path, help="go on with this result file, or begin it")
     parser.add_argument("--result", type=Path, help="where the result goes")
@@ -64,6 +72,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-shrink", action="store_true", help="do not make failing plans small")
     parser.add_argument("--mutants", action="store_true", help="print after how many episodes each mutant is found")
     return parser.parse_args()
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Seeds that are played one after the other by one worker."""
+
+    first: int
+    episodes: int
+    processes: int | None
+    mutant: str | None
+    shrinks: bool
 
 
 class _Run:
@@ -82,36 +101,32 @@ class _Run:
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
-        tally = self._tally
-        begun, before = time.process_time(), tally.cpu_seconds
-        while tally.episodes < self._options.episodes and not self._stopped:
-            if len(tally.failures) - self._failed_before >= self._options.stop_after:
-                break
-            self._one(make_plan(tally.next_seed, processes=tally.processes))
-            tally.cpu_seconds = before + time.process_time() - begun
-            if tally.episodes % SAVE_EVERY == 0:
-                self._save()
+        if self._options.workers == 1:
+            self._count(map(_play, self._rounds(length=1)))
+        else:
+            with multiprocessing.get_context("fork").Pool(self._options.workers, initializer=_ignore_stop) as pool:
+                self._count(pool.imap(_play, self._rounds(length=ROUND)))
         self._save()
-        _report(tally)
-        return 1 if tally.failures else 0
+        _report(self._tally)
+        return 1 if self._tally.failures else 0
 
-    def _one(self, plan: Plan) -> None:
-        if self._tally.episodes % COLLECT_EVERY == 0:
-            gc.collect()
-        make = MUTANTS[self._tally.mutant] if self._tally.mutant else SimulatedProcess
-        result = play(plan, make_process=make)
-        self._tally.add(result)
-        if not result.violations:
-            return
-        if self._options.no_shrink:
-            self._tally.failures.append({"address": plan.address, "violations": list(result.violations)})
-            return
-        small = shrink(plan, lambda less: bool(play(less, make_process=make).violations))
-        again = play(small, make_process=make)
-        address = small.address
-        self._tally.failures.append({"address": address, "violations": list(again.violations)})
-        _say(f"seed {plan.seed} fails: " + "; ".join(again.violations))
-        _say(f"  replay: {replay_command(address, self._tally)}")
+    def _rounds(self, *, length: int) -> Iterator[_Round]:
+        tally, end = self._tally, self._tally.first_seed + self._options.episodes
+        processes, mutant, shrinks = tally.processes, tally.mutant, not self._options.no_shrink
+        for first in range(tally.next_seed, end, length):
+            yield _Round(first, min(length, end - first), processes, mutant, shrinks)
+
+    def _count(self, done: Iterator[Tally]) -> None:
+        """Add up in the order of the seeds, so that the file can be resumed whenever it ends."""
+        saved = self._tally.episodes
+        while not self._stopped and len(self._tally.failures) - self._failed_before < self._options.stop_after:
+            part = next(done, None)
+            if part is None:
+                return
+            self._tally.merge(part)
+            if self._tally.episodes - saved >= SAVE_EVERY:
+                self._save()
+                saved = self._tally.episodes
 
     def _save(self) -> None:
         if self._path is not None:
@@ -119,6 +134,38 @@ class _Run:
 
     def _stop(self, *_: object) -> None:
         self._stopped = True
+
+
+def _ignore_stop() -> None:
+    """Workers are ended by the run, not by the key that a person presses."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _play(part: _Round) -> Tally:
+    """Play a round; failing plans are made small and told at once."""
+    tally = Tally(part.first, part.processes, part.mutant)
+    make = MUTANTS[part.mutant] if part.mutant else SimulatedProcess
+    begun = time.process_time()
+    for seed in range(part.first, part.first + part.episodes):
+        if seed % COLLECT_EVERY == 0:
+            gc.collect()
+        plan = make_plan(seed, processes=part.processes)
+        result = play(plan, make_process=make)
+        tally.add(result)
+        if result.violations:
+            tally.failures.append(_failure(plan, result, make, tally, shrinks=part.shrinks))
+    tally.cpu_seconds = time.process_time() - begun
+    return tally
+
+
+def _failure(plan: Plan, result: Result, make: MakeProcess, tally: Tally, *, shrinks: bool) -> dict[str, Any]:
+    if shrinks:
+        plan = shrink(plan, lambda less: bool(play(less, make_process=make).violations))
+        result = play(plan, make_process=make)
+        _say(f"seed {plan.seed} fails: " + "; ".join(result.violations))
+        _say(f"  replay: {replay_command(plan.address, tally)}")
+    return {"address": plan.address, "violations": list(result.violations)}
 
 
 def replay_command(address: str, tally: Tally) -> str:

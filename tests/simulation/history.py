@@ -31,7 +31,7 @@ class Life:
     `copied_from`: uids whose records came with it (a clone or a restored backup). `wishes`: how often a user asked for
     a new attempt (a resume). `stripped`: records went at
     some time, with or without the finalizer. `kept`: since when its job shall outlive it.
-    `limited`: since when it has a limit.
+    `limited`: since when it has a limit. `undeleted`: a restore of etcd took its deletion back.
     """
 
     identity: Identity
@@ -47,6 +47,7 @@ class Life:
     stripped: bool = False
     kept: float | None = None
     limited: float | None = None
+    undeleted: bool = False
 
 
 class History:
@@ -69,7 +70,7 @@ class History:
             if event.type == "DELETED":
                 life.gone = now
                 self._world.trace.write("cluster", f"{event.name} is gone ({life.identity.uid[:8]})")
-            if body["metadata"].get("deletionTimestamp") and life.deleted is None:
+            if _deleting(body) and life.deleted is None:
                 life.deleted = now
             if naming.JOB_FINALIZER in (body["metadata"].get("finalizers") or ()):
                 life.forced = None
@@ -106,6 +107,7 @@ class History:
                     life.records_lost.append(now)
                 continue
             life.gone = None
+            life.undeleted = life.undeleted or (life.deleted is not None and not _deleting(body))
             if _records(life.last) - _records(body):
                 life.records_lost.append(now)
             if life.suspended_at and not body["spec"].get("suspend"):
@@ -140,6 +142,10 @@ class History:
             life.kept = now
         if spec.get("limits") and life.limited is None:
             life.limited = now
+
+
+def _deleting(body: Body) -> bool:
+    return bool(body["metadata"].get("deletionTimestamp"))
 
 
 def _records(body: Body) -> set[str]:

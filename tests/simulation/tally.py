@@ -46,6 +46,19 @@ class Tally:
         self.longest_leak = max(self.longest_leak, result.longest_leak)
         self.injected.update(result.count)
 
+    def merge(self, later: Tally) -> None:
+        """Count the episodes that follow directly on these."""
+        self.episodes += later.episodes
+        self.cpu_seconds += later.cpu_seconds
+        self.virtual_hours += later.virtual_hours
+        self.jobs_created += later.jobs_created
+        self.posts += later.posts
+        self.excused += later.excused
+        self.longest_double = max(self.longest_double, later.longest_double)
+        self.longest_leak = max(self.longest_leak, later.longest_leak)
+        self.injected.update(later.injected)
+        self.failures += later.failures
+
     @property
     def next_seed(self) -> int:
         """The seed of the next episode."""

@@ -33,6 +33,17 @@ def test_a_resumed_run_comes_to_the_figures_of_one_in_one_piece(tmp_path: Path) 
     assert resumed["jobs_created"] == direct["jobs_created"]
 
 
+def test_workers_side_by_side_come_to_the_figures_of_one(tmp_path: Path) -> None:
+    alone, together = tmp_path / "alone.json", tmp_path / "together.json"
+    one = chaos("--episodes", "53", "--result", str(alone))
+    two = chaos("--episodes", "53", "--workers", "2", "--result", str(together))
+    assert (one.returncode, two.returncode) == (0, 0), two.stdout + two.stderr
+    figures = [json.loads(path.read_text()) for path in (alone, together)]
+    for name in ("cpu_seconds", "cpu_ms_per_episode"):
+        assert all(figure.pop(name) > 0 for figure in figures)
+    assert figures[0] == figures[1]
+
+
 def test_a_run_that_failed_goes_on_after_the_failure(tmp_path: Path) -> None:
     path = tmp_path / "chaos.json"
     broken = ("--mutant", "ignore-the-cluster-id", "--no-shrink", "--stop-after", "1", "--episodes", "9")

@@ -123,7 +123,7 @@ class Judge:
                 kind = "ran beside"
             else:
                 kind = "ran again after"
-                if life.wishes and SUSPENDED in (earlier.cancel_reason or ""):
+                if life.wishes and self._ended_for_a_wish(life, earlier):
                     continue
             if self._excused(life, earlier, later):
                 found.excused += 1
@@ -145,6 +145,12 @@ class Judge:
         in_time = life.kept is not None and life.deleted is not None and life.kept < life.deleted
         if in_time and len(jobs) == 1 and DELETED in (jobs[0].cancel_reason or "") and not life.suspended_at:
             found.wrong.append(f"{life.identity.name}: job {jobs[0].uuid} was to outlive its object and was ended")
+
+    def _ended_for_a_wish(self, life: Life, job: Job) -> bool:
+        """Whether a job ended so that its object, when it is resumed, is to run again: suspended, or suspended while a
+        cancel was under way for a deletion that a restore of etcd took back."""
+        reason = job.cancel_reason or ""
+        return SUSPENDED in reason or (DELETED in reason and life.undeleted and bool(life.suspended_at))
 
     def _excused(self, life: Life, earlier: Job, later: Job) -> bool:
         """Nothing could lead to the earlier job any more when the later one was sent."""
@@ -184,6 +190,8 @@ class Judge:
             found.wrong.append(f"{keeper.key.name} records job {job.uuid} of {name}")
         elif keeper.deleting or _suspended(keeper):
             found.open.append(f"{name}: job {job.uuid} lives, and its object is deleting or suspended")
+        elif not keeper.has_finalizer and self._is_ambiguous(keeper):
+            found.excused += 1
         elif not keeper.has_finalizer:
             found.open.append(f"{name}: job {job.uuid} lives without our finalizer on its object")
         elif self._exceeds(job, keeper):
@@ -192,8 +200,8 @@ class Judge:
     def _look_at_resource(self, resource: JobResource, jobs: dict[str, Job], found: Findings) -> None:
         name = resource.key.name
         copied = bool(self._copied(resource))
-        if copied and _reason(resource) == "OwnershipAmbiguous" and self._lost_its_origin(resource):
-            return  # a copy whose records name nobody's job any more: a person must say whose it is
+        if self._is_ambiguous(resource):
+            return
         if resource.deleting:
             found.open.append(f"{name} is still being deleted: {_why(resource)}")
             return
@@ -236,6 +244,11 @@ class Judge:
     def _copied(self, resource: JobResource) -> tuple[str, ...]:
         life = self._world.history.lives.get(resource.uid)
         return life.copied_from if life is not None else ()
+
+    def _is_ambiguous(self, resource: JobResource) -> bool:
+        """A copy whose records name nobody's job any more, and that says so: a person must say whose it is."""
+        ambiguous = _reason(resource) == Reason.OWNERSHIP_AMBIGUOUS
+        return ambiguous and bool(self._copied(resource)) and self._lost_its_origin(resource)
 
     def _lost_its_origin(self, resource: JobResource) -> bool:
         """Whether the object that the intent names is gone and this one does not stand in its place, or no intent

@@ -204,6 +204,39 @@ def test_a_listing_below_the_highest_version_means_that_the_state_was_lost(store
     assert store.get(OTHER) is None, "a listing that is not believed changes nothing"
 
 
+@pytest.mark.failure_mode(69)
+def test_a_listing_with_an_object_older_than_it_was_known_means_that_the_state_was_lost(store: ResourceStore) -> None:
+    store.put(KEY, body(20))
+    with pytest.raises(StateLost):
+        store.absorb_listing(Kind.JOB, [body(7), body(25, key=OTHER)], 30)
+    assert held_version(store) == 20
+    assert store.get(OTHER) is None, "a listing that is not believed changes nothing"
+
+
+def test_an_object_that_changed_while_the_listing_ran_may_be_older_in_it(store: ResourceStore) -> None:
+    store.put(KEY, body(7))
+    floor = store.highest_version(Kind.JOB)
+    store.put(KEY, body(20))
+    store.absorb_listing(Kind.JOB, [body(7)], 10, floor=floor)
+    assert held_version(store) == 20
+
+
+@pytest.mark.failure_mode(69)
+def test_an_object_read_afresh_that_is_older_than_it_was_known_means_that_the_state_was_lost(
+    store: ResourceStore,
+) -> None:
+    store.put(KEY, body(20))
+    with pytest.raises(StateLost):
+        store.renew(KEY, body(7), 20)
+    assert held_version(store) == 20
+
+
+def test_what_came_while_an_object_was_read_is_kept(store: ResourceStore) -> None:
+    store.put(KEY, body(20))
+    assert not store.renew(KEY, body(7), 7)
+    assert held_version(store) == 20
+
+
 def test_a_kind_is_synced_after_its_first_listing(store: ResourceStore) -> None:
     store.put(KEY, body(1))
     assert not store.synced(Kind.JOB)
