@@ -73,6 +73,8 @@ def plan_own_attempt(facts: Facts, pending: PendingCreate, *, may_send: bool) ->
             return RefuseIntent(Refusal.NOT_SENT, "not sent: the resource was deleted or suspended first")
         if facts.now - own.won_at > facts.account.windows.send_deadline:
             return RefuseIntent(Refusal.NOT_SENT, "not sent: too much time passed between intent and request")
+        if not facts.account.reachable:
+            return RefuseIntent(Refusal.NOT_SENT, "not sent: the account was closed first")
         return SendCreate()
     if own.state is SendState.REFUSED and own.refusal is not None:
         return RefuseIntent(own.refusal, own.message)

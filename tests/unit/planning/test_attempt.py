@@ -16,7 +16,19 @@ from dispersed_operator.planning.vocabulary import (
     SendCreate,
     SendState,
 )
-from tests.support.builders import CREATED, JOB, MONOTONIC, NONCE, SIGNED, a_job, a_row, an_intent, facts, memory
+from tests.support.builders import (
+    CREATED,
+    JOB,
+    MONOTONIC,
+    NONCE,
+    SIGNED,
+    a_job,
+    a_row,
+    an_account,
+    an_intent,
+    facts,
+    memory,
+)
 
 
 def _own(nonce: str = NONCE, *, won_at: float = MONOTONIC - 1, **changes: Any) -> OwnAttempt:
@@ -33,6 +45,12 @@ def test_after_twenty_seconds_an_intent_is_refused_instead_of_sent(age: float, s
     action = plan_job(a_job().intent().resource, facts(memory=memory(own=_own(won_at=MONOTONIC - age))))
     assert isinstance(action, SendCreate) is sent
     assert isinstance(action, RefuseIntent) is not sent
+
+
+def test_an_intent_is_refused_instead_of_sent_if_its_account_was_closed_meanwhile() -> None:
+    closed = an_account(reachable=False, mark=None)
+    action = plan_job(a_job().intent().resource, facts(memory=memory(own=_own()), account=closed))
+    assert action == RefuseIntent(Refusal.NOT_SENT, "not sent: the account was closed first")
 
 
 @pytest.mark.failure_mode(16)

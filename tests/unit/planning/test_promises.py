@@ -311,6 +311,7 @@ def _the_request_is_of_the_intent_just_won(resource: JobResource, given_: Facts,
     assert own.nonce == intent.nonce
     assert own.state is SendState.WON
     assert given_.now - own.won_at <= 20
+    assert given_.account.reachable
     assert intent.state is IntentState.OPEN
     assert resource.has_finalizer
     assert not resource.deleting
