@@ -10,14 +10,16 @@ import random
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx
 
 from dispersed_devenv.controlplane import ControlPlane
+from dispersed_operator.errors import KubernetesNotFound
 from dispersed_operator.kube.client import DISPERSED_JOBS, KubeClient, Resource
+from dispersed_operator.kube.resources import DISPERSED_ORPHANS
 from tests.integration.crds.objects import job
 from tests.integration.kube.harness import client_for, new_namespace
 from tests.simulation.apiserver import ApiServer, client_over
@@ -131,6 +133,17 @@ class ProcessCluster:
         self.server.run_controllers()
 
 
+async def _remove_orphans(kube: KubeClient) -> None:
+    """DispersedOrphans belong to no namespace, and a sweep of a later test would wait for those with finalizers."""
+    items, _ = await kube.list_all(DISPERSED_ORPHANS)
+    for item in items:
+        name = item["metadata"]["name"]
+        if item["metadata"].get("finalizers"):
+            await kube.patch(DISPERSED_ORPHANS, namespace=None, name=name, body={"metadata": {"finalizers": None}})
+        with suppress(KubernetesNotFound):
+            await kube.delete(DISPERSED_ORPHANS, namespace=None, name=name, uid=item["metadata"]["uid"])
+
+
 @asynccontextmanager
 async def real_cluster(plane: ControlPlane) -> AsyncIterator[RealCluster]:
     """A namespace of a running control plane, asked with the rights of its admin."""
@@ -143,7 +156,9 @@ async def real_cluster(plane: ControlPlane) -> AsyncIterator[RealCluster]:
             timeout=PATIENCE,
             trust_env=False,
         )
-        yield RealCluster(plane, kube, await stack.enter_async_context(http))
+        cluster = RealCluster(plane, kube, await stack.enter_async_context(http))
+        stack.push_async_callback(_remove_orphans, kube)
+        yield cluster
 
 
 def process_cluster(namespace: str = "t-contract") -> ProcessCluster:

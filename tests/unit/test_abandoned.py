@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from dispersed_operator.abandoned import MISSING_SECONDS, AbandonedJobs
-from dispersed_operator.accounts import AccountBook, AccountSession
+from dispersed_operator.accounts import AccountBook
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
 from dispersed_operator.effects import Effects
@@ -28,23 +28,18 @@ from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.orphans import Orphans
 from dispersed_operator.passes import Pass
 from dispersed_operator.planning.vocabulary import CancelJob, Problem
-from dispersed_operator.remote.client import DispersedClient, fresh_nonce
-from dispersed_operator.remote.clock import ServerClock
-from dispersed_operator.remote.limiter import Limiter
-from dispersed_operator.remote.listing import ListingService
-from dispersed_operator.remote.poller import AccountPoller
+from dispersed_operator.remote.client import fresh_nonce
 from dispersed_operator.remote.signing import Credentials
 from dispersed_operator.remote.transport import build_http_client
-from dispersed_operator.remote.view import RemoteView
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
 from tests.support.builders import CLUSTER, a_job, memory
+from tests.support.sessions import open_session
 from tests.support.simulator import PUBLIC_KEY, SECRET_KEY, SimulatorProcess
 from tests.unit.kube.scripted import client_of, failure, ok
 
 JOB = ResourceKey(Kind.JOB, "team-a", "train")
-ACCOUNT = ResourceKey(Kind.ACCOUNT, "team-a", "default")
 UID = "0b9d7c52-1f2e-4c1a-8a55-2d1f4e6a9c03"
 GONE = failure(404, "NotFound", name="train", kind="dispersedjobs")
 OTHER_PUBLIC, OTHER_SECRET = "pk_sim_other", "sk_sim_other"
@@ -80,35 +75,7 @@ class Bench:
 
     def open(self, public: str = PUBLIC_KEY, secret: str = SECRET_KEY) -> None:
         """Open the account with this key, in place of the one before."""
-        client = DispersedClient(
-            self.http,
-            base_url=self.simulator.base_url,
-            credentials=Credentials(public, secret),
-            clock=ServerClock(),
-            limiter=Limiter(),
-            attempts=1,
-        )
-        view = RemoteView()
-        poller = AccountPoller(
-            client,
-            view,
-            interval=lambda: 60.0,
-            tracked=frozenset,
-            on_change=lambda _: None,
-            on_error=lambda _: None,
-            on_success=lambda _: None,
-        )
-        session = AccountSession(
-            key=ACCOUNT,
-            client=client,
-            listings=ListingService(client),
-            view=view,
-            poller=poller,
-            windows=ProofWindows(),
-            max_clock_offset=60.0,
-            secret_name="key",
-            problem=None,
-        )
+        session = open_session(self.http, base_url=self.simulator.base_url, credentials=Credentials(public, secret))
         self.book.open(session)
 
     def running_job(self) -> str:

@@ -7,21 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dispersed_operator.accounts import AccountBook, AccountSession
-from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.planning.breaker import CLOSED, after_poll, after_read
 from dispersed_operator.planning.vocabulary import Problem
-from dispersed_operator.remote.client import DispersedClient
-from dispersed_operator.remote.clock import ServerClock
-from dispersed_operator.remote.limiter import Limiter
-from dispersed_operator.remote.listing import ListingService
-from dispersed_operator.remote.poller import AccountPoller
-from dispersed_operator.remote.signing import Credentials
 from dispersed_operator.remote.transport import build_http_client
-from dispersed_operator.remote.view import RemoteView
+from tests.support.sessions import open_session
 
-KEY = ResourceKey(Kind.ACCOUNT, "team-a", "default")
 JOBS = ("one", "two", "three")
 FROZEN = Problem(Reason.CLUSTER_IDENTITY_CHANGED, "a copy")
 
@@ -29,34 +21,7 @@ FROZEN = Problem(Reason.CLUSTER_IDENTITY_CHANGED, "a copy")
 @pytest.fixture
 async def session() -> AsyncIterator[AccountSession]:
     async with build_http_client() as http:
-        client = DispersedClient(
-            http,
-            base_url="http://127.0.0.1:9",
-            credentials=Credentials("pk_one", "sk_one"),
-            clock=ServerClock(),
-            limiter=Limiter(),
-        )
-        view = RemoteView()
-        poller = AccountPoller(
-            client,
-            view,
-            interval=lambda: 60.0,
-            tracked=frozenset,
-            on_change=lambda _: None,
-            on_error=lambda _: None,
-            on_success=lambda _: None,
-        )
-        yield AccountSession(
-            key=KEY,
-            client=client,
-            listings=ListingService(client),
-            view=view,
-            poller=poller,
-            windows=ProofWindows(),
-            max_clock_offset=60.0,
-            secret_name="key",
-            problem=None,
-        )
+        yield open_session(http)
 
 
 def blocked(session: AccountSession) -> Reason | None:

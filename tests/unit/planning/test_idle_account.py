@@ -7,18 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dispersed_operator.accounts import AccountSession
-from dispersed_operator.model.keys import Kind, ResourceKey
-from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.planning.breaker import CLOSED, after_poll
-from dispersed_operator.remote.client import DispersedClient
-from dispersed_operator.remote.clock import ServerClock
-from dispersed_operator.remote.limiter import Limiter
-from dispersed_operator.remote.listing import ListingService
-from dispersed_operator.remote.poller import AccountPoller
 from dispersed_operator.remote.probes import Probes
-from dispersed_operator.remote.signing import Credentials
 from dispersed_operator.remote.transport import build_http_client
-from dispersed_operator.remote.view import RemoteView
+from tests.support.sessions import open_session
 
 JOBS = ("one", "two", "three")
 
@@ -31,43 +23,17 @@ def tracked() -> set[str]:
 @pytest.fixture
 async def session(tracked: set[str]) -> AsyncIterator[AccountSession]:
     async with build_http_client() as http:
-        client = DispersedClient(
-            http,
-            base_url="http://127.0.0.1:9",
-            credentials=Credentials("pk_one", "sk_one"),
-            clock=ServerClock(),
-            limiter=Limiter(),
+        session = open_session(http, tracked=lambda: tracked)
+        session.probes = Probes(
+            replay_refused=True,
+            stale_refused=True,
+            window_seconds=300,
+            replay_codes=frozenset(),
+            refusal_statuses=(401,),
+            server_time=0,
         )
-        view = RemoteView()
-        poller = AccountPoller(
-            client,
-            view,
-            interval=lambda: 60.0,
-            tracked=lambda: tracked,
-            on_change=lambda _: None,
-            on_error=lambda _: None,
-            on_success=lambda _: None,
-        )
-        yield AccountSession(
-            key=ResourceKey(Kind.ACCOUNT, "team-a", "default"),
-            client=client,
-            listings=ListingService(client),
-            view=view,
-            poller=poller,
-            windows=ProofWindows(),
-            max_clock_offset=60.0,
-            secret_name="key",
-            problem=None,
-            probes=Probes(
-                replay_refused=True,
-                stale_refused=True,
-                window_seconds=300,
-                replay_codes=frozenset(),
-                refusal_statuses=(401,),
-                server_time=0,
-            ),
-            awaits_poll=True,
-        )
+        session.awaits_poll = True
+        yield session
 
 
 @pytest.mark.failure_mode(28)
