@@ -175,14 +175,17 @@ class Creates:
         work.memory = replace(work.memory, own=None, cancels=0, reads=0, log_reads=0, first_missing=None)
         if action.adopted:
             self._metrics.adopted()
+        if action.adopted and resource.adopts is None:
             self._metrics.looked_up(LookupResult.SEVERAL if action.extras else LookupResult.FOUND)
             for _ in action.extras:
                 self._metrics.duplicate_found()
         if work.session is not None:
-            if job is not None and _is_telling(job):
+            if job is not None and _is_telling(job) and resource.adopts is None:  # that one was just read, runs and all
                 work.session.view.record(job, (), seen=self._monotonic())
             work.session.poller.wake()
-        words = "adopted after a lost answer" if action.adopted else "created"
+        words = "created"
+        if action.adopted:
+            words = "adopted after a lost answer" if resource.adopts is None else "adopted, as spec.adopt asks"
         reason = EventReason.ADOPTED if action.adopted else EventReason.CREATED
         await self._statuses.tell(work.resource, reason, f"remote job {action.uuid} {words}")
 

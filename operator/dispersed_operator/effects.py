@@ -18,7 +18,7 @@ from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
 from dispersed_operator.model import naming
 from dispersed_operator.model.event_reasons import EventReason
-from dispersed_operator.model.keys import ResourceKey
+from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.observed import parse_job
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
@@ -27,6 +27,7 @@ from dispersed_operator.orphans import Orphans
 from dispersed_operator.passes import Pass
 from dispersed_operator.planning import vocabulary as say
 from dispersed_operator.planning.breaker import after_read
+from dispersed_operator.planning.contest import judge_contest
 from dispersed_operator.planning.continuity import proven_key
 from dispersed_operator.planning.matching import ListingIndex
 from dispersed_operator.planning.records import with_ending
@@ -116,6 +117,17 @@ class Effects:
             case say.ForgetInheritance():
                 work.resource = await self._statuses.replace(work.resource, {})
                 _log.warning("the status spoke of another object's job; it was cleared")
+            case say.InspectContest():
+                bodies = (self._store.get(key) for key in self._store.keys(Kind.JOB))
+                work.contest = judge_contest(
+                    work.resource,
+                    action.job,
+                    [body for body in bodies if body is not None],
+                    cluster_id=action.cluster_id,
+                    allows=self._allows_adoption,
+                )
+            case say.HoldAdopted():
+                await self._hold_adopted(work, action)
             case say.RefuseAnswer():
                 work.memory = replace(work.memory, refused_answers=(*work.memory.refused_answers, action.text)[-8:])
                 await self._statuses.tell(work.resource, EventReason.ANSWER_REFUSED, action.message, warning=True)
@@ -169,6 +181,7 @@ class Effects:
     async def _read_job(self, work: Pass, uuid: str) -> None:
         session = work.require_session()
         begun = self._monotonic()
+        work.contest = None
         try:
             job = await session.client.get_job(uuid)
         except RemoteNotFound as error:
@@ -264,6 +277,25 @@ class Effects:
         self._store.put(resource.key, answer)
         work.resource = parse_job(answer)
         _log.warning("the finalizer had been taken off while a remote job may live; it is back")
+
+    def _allows_adoption(self, namespace: str, account: str) -> bool:
+        body = self._store.get(ResourceKey(Kind.ACCOUNT, namespace, account))
+        return body is not None and (body.get("spec") or {}).get("allowAdoption") is True
+
+    async def _hold_adopted(self, work: Pass, action: say.HoldAdopted) -> None:
+        resource = work.resource
+        finalizers = dict.fromkeys((*resource.finalizers, naming.JOB_FINALIZER))
+        metadata = {
+            "resourceVersion": resource.resource_version,
+            "finalizers": list(finalizers),
+            "annotations": {naming.ADOPTED_ANNOTATION: action.mark},
+        }
+        answer = await self._kube.patch(
+            DISPERSED_JOBS, namespace=resource.key.namespace, name=resource.key.name, body={"metadata": metadata}
+        )
+        self._store.put(resource.key, answer)
+        work.resource = parse_job(answer)
+        work.contest = None
 
     async def _leave_orphan(self, work: Pass, action: say.LeaveOrphan) -> None:
         """The job outlives its resource: say so where sweeper and reaper look, before the finalizer goes."""

@@ -133,7 +133,7 @@ class OrphanKeeper:
         )
         written = await self._orphans.write(orphan, status)
         if known is None or known.closed or not known.status.get("phase"):
-            text = f"remote job {job.uuid} lives and {verdict.reason}; decide in spec.decision: Cancel or Keep"
+            text = f"remote job {job.uuid} lives and {verdict.reason}; decide in spec.decision: Cancel, Keep or Adopt"
             await self.tell(written.body, EventReason.ORPHAN_FOUND, text)
             _log.warning("account %s: remote job %s lives and %s", sweep.account, job.uuid, verdict.reason)
 

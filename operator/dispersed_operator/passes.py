@@ -21,6 +21,7 @@ from dispersed_operator.planning.inheritance import perceive
 from dispersed_operator.planning.matching import ListingIndex
 from dispersed_operator.planning.vocabulary import (
     AccountFacts,
+    Contest,
     Facts,
     Memory,
     Missing,
@@ -44,6 +45,7 @@ class Pass:
     runs: tuple[RemoteRun, ...] | None = None
     run: RemoteRun | None = None
     secret: SecretState = SecretState.UNCHECKED
+    contest: Contest | None = None
 
     def require_session(self) -> AccountSession:
         """The account's session, without which planning asks for no remote call."""
@@ -57,6 +59,7 @@ class Pass:
         self.job = None
         self.runs = None
         self.run = None
+        self.contest = None
 
 
 def is_forced(resource: JobResource) -> bool:
@@ -147,6 +150,7 @@ def facts_of(
         secret=work.secret,
         forced=work.forced,
         listed=view is None or uuid is None or view.lists(uuid),
+        contest=work.contest,
         polled=work.session is None or work.session.poll_failed or work.session.view.polled is not None,
     )
 
@@ -155,6 +159,8 @@ def _digest(resource: JobResource) -> tuple[str | None, Problem | None]:
     if resource.spec is None:
         text = f"the spec does not fit this version's schema ({resource.spec_error})"
         return None, Problem(Reason.REMOTE_VALIDATION_FAILED, text)
+    if resource.adopts is not None:
+        return None, None
     try:
         return body_digest(resource.spec), None
     except BodyProblem as error:

@@ -18,7 +18,7 @@ from dispersed_operator.kube.credentials import find_credentials
 from dispersed_operator.kube.resources import DISPERSED_JOBS, DISPERSED_ORPHANS, NAMESPACES
 from dispersed_operator.model.naming import Identity
 from dispersed_operator.model.observed import parse_job
-from dispersed_operator.model.orphan import OrphanDecision
+from dispersed_operator.model.orphan import SPARING
 from dispersed_operator.orphans import parse_orphan
 from dispersed_operator.planning.identity import cancel_identities
 
@@ -64,7 +64,7 @@ async def _identity_of(kube: KubeClient) -> str:
 
 def _kept(orphans: list[dict[str, Any]]) -> frozenset[str]:
     found = (parse_orphan(body) for body in orphans)
-    return frozenset(orphan.name for orphan in found if orphan.decision is OrphanDecision.KEEP)
+    return frozenset(orphan.name for orphan in found if orphan.decision in SPARING)
 
 
 def _namespace_of(orphan: Mapping[str, Any]) -> str:

@@ -155,7 +155,7 @@ def test_a_job_that_a_person_keeps_is_not_reaped_where_the_cluster_can_be_asked(
     decide(kept, "Keep")
     decide(reported, "Report")
     jobs = reap(control_plane, simulator, "--honour-kept", "--yes")
-    assert jobs[kept]["because"] == "its DispersedOrphan says Keep"
+    assert jobs[kept]["because"] == "its DispersedOrphan says Keep or Adopt"
     assert jobs[reported]["outcome"] == "Ended"
     assert alive(simulator) == {kept}
 

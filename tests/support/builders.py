@@ -160,7 +160,7 @@ class JobBuilder:
             "locked": True,
             "signedAt": rfc3339(SIGNED),
             "account": {"host": ACCOUNT.host, "publicKey": ACCOUNT.public_key},
-            "bodySHA256": digest_of(self.body["spec"]),
+            "bodySHA256": digest_of(self.body["spec"]) if "adopt" not in self.body["spec"] else None,
             **changes,
         }
         create = {name: value for name, value in fields.items() if value is not None}

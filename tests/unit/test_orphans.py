@@ -155,7 +155,8 @@ async def test_a_status_that_says_nothing_new_is_not_written() -> None:
     [
         ({}, OrphanDecision.REPORT),
         ({"decision": "Cancel"}, OrphanDecision.CANCEL),
-        ({"decision": "Adopt"}, OrphanDecision.KEEP),
+        ({"decision": "Adopt"}, OrphanDecision.ADOPT),
+        ({"decision": "Sell"}, OrphanDecision.KEEP),
         ({"decision": None}, OrphanDecision.KEEP),
     ],
 )

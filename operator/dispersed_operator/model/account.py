@@ -76,6 +76,11 @@ class DispersedAccountSpec(ResourceModel):
     polling: AccountPolling = AccountPolling()
     """How often the operator asks for the state of the jobs."""
 
+    allow_adoption: bool = False
+    """Whether DispersedJobs of this account may take over remote jobs that exist (`spec.adopt`), and later cancel them.
+    One key sees every job of its account, so this is for people who may end each of them. While it is false, nothing is
+    adopted, and a job that was adopted before is neither shown nor cancelled."""
+
 
 class AccountProbes(ResourceModel):
     """Whether the service refuses old and repeated requests: "never twice" rests on it, so it is tested."""

@@ -7,9 +7,9 @@ below three years, so that its expiry fits the six digits of the job's title (pr
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from dispersed_operator.model import cel
 from dispersed_operator.model.base import ResourceModel
@@ -22,6 +22,7 @@ __all__ = [
     "JOB_ROOT_RULES",
     "SSH",
     "AccountRef",
+    "Adopt",
     "Connection",
     "Deadlines",
     "DeletionPolicy",
@@ -66,6 +67,21 @@ class AccountRef(ResourceModel):
         cel.resource_name("not a resource name: use the metadata.name of a DispersedAccount of this namespace"),
     ]
     """Name of the DispersedAccount."""
+
+
+class Adopt(ResourceModel):
+    """A remote job that exists, to be taken over instead of creating one."""
+
+    job_uuid: Annotated[
+        str,
+        cel.text(
+            64,
+            cel.matches(
+                cel.DNS_LABEL, "not the uuid of a job: copy it from the service's console or a DispersedOrphan"
+            ),
+        ),
+    ]
+    """Uuid of the remote job. A DispersedOrphan has it as its name. Immutable."""
 
 
 class Deadlines(ResourceModel):
@@ -137,10 +153,47 @@ class Limits(ResourceModel):
     never."""
 
 
+def _without_adopt(field: str, unset: str, message: str) -> Rule:
+    """A field that would silently do nothing beside `adopt`; `unset` holds if it is absent or has its default."""
+    return Rule(f"!has(self.adopt) || ({unset})", message, FORBIDDEN, f".{field}")
+
+
+def _default(path: str, value: int) -> str:
+    return f"!({cel.present(f'self.{path}')}) || self.{path} == {value}"
+
+
+_ADOPT_RULES = (
+    cel.immutable("adopt.jobUUID", "adopt can not be added, changed or removed: create another DispersedJob"),
+    Rule(
+        "has(self.adopt) != has(self.template)",
+        "one of template and adopt is needed, and not both: set spec.template to create a job, or spec.adopt to take "
+        "over one that exists",
+        REQUIRED,
+        ".template",
+    ),
+    _without_adopt(
+        "deadlines",
+        f"!({cel.present('self.deadlines.runSeconds')}) && ({_default('deadlines.assignSeconds', 300)})"
+        f" && ({_default('deadlines.startSeconds', 300)})",
+        "deadlines change nothing of an adopted job: remove spec.deadlines; spec.limits.maxLifetimeSeconds holds",
+    ),
+    _without_adopt(
+        "retry",
+        _default("retry.remoteRetries", 0),
+        "retries change nothing of an adopted job: remove spec.retry, or set template instead of adopt",
+    ),
+    _without_adopt(
+        "connection.secretName",
+        f"!({cel.present('self.connection.secretName')})",
+        "there is no connection Secret for an adopted job: remove spec.connection.secretName, its ports are not known",
+    ),
+)
+
+
 class DispersedJobSpec(ResourceModel):
-    """The job to run. Once the service has accepted it, `accountRef`, `template`, `deadlines` and `retry` can not be
-    changed, because a remote job can not be edited: suspend the job to edit all but `accountRef`, or delete and
-    re-create the resource."""
+    """The job to run, or to adopt. Once the service has accepted it, `accountRef`, `template`, `deadlines` and `retry`
+    can not be changed, because a remote job can not be edited: suspend the job to edit all but `accountRef`, or delete
+    and re-create the resource."""
 
     model_config = ConfigDict(
         json_schema_extra=cel.rules(
@@ -148,7 +201,8 @@ class DispersedJobSpec(ResourceModel):
                 "task", "task can not be changed: delete the resource and create it again with the other task"
             ),
             Rule(
-                "!has(self.task) || self.task != 'Batch' || (has(self.deadlines) && has(self.deadlines.runSeconds))",
+                "has(self.adopt) || !has(self.task) || self.task != 'Batch'"
+                " || (has(self.deadlines) && has(self.deadlines.runSeconds))",
                 "a Batch job needs a limit for its run: set spec.deadlines.runSeconds, at least 60",
                 REQUIRED,
                 ".deadlines.runSeconds",
@@ -161,13 +215,14 @@ class DispersedJobSpec(ResourceModel):
                 ".deadlines.runSeconds",
             ),
             Rule(
-                "!has(self.task) || self.task != 'Persistent' || (has(self.template) && has(self.template.allowedCIDRs)"
-                " && size(self.template.allowedCIDRs) > 0)",
+                "has(self.adopt) || !has(self.task) || self.task != 'Persistent' || (has(self.template)"
+                " && has(self.template.allowedCIDRs) && size(self.template.allowedCIDRs) > 0)",
                 "a Persistent job needs allowedCIDRs: list the address ranges that may connect, "
                 "or write 0.0.0.0/0 for everyone",
                 REQUIRED,
                 ".template.allowedCIDRs",
             ),
+            *_ADOPT_RULES,
         )
     )
 
@@ -178,8 +233,14 @@ class DispersedJobSpec(ResourceModel):
     account_ref: AccountRef | None = None
     """The account that pays for the job. Default: the DispersedAccount named `default` in the namespace of the job."""
 
-    template: JobTemplate
-    """What the remote service is asked to run."""
+    template: JobTemplate | None = None
+    """What the remote service is asked to run. Needed unless `adopt` is set, and not allowed beside it."""
+
+    adopt: Adopt | None = None
+    """A remote job that exists, to be taken over: nothing is created, ever. The account must allow it
+    (`allowAdoption`), and no other resource may own the job. Deleting the resource then cancels the job, limits hold,
+    and a job that was suspended can not be resumed. Excludes `template` and whatever else shapes a request. Immutable.
+    """
 
     deadlines: Deadlines = Deadlines()
     """How long each step may take, in seconds. The service enforces it, also while the operator is down."""
@@ -201,6 +262,12 @@ class DispersedJobSpec(ResourceModel):
     deletion_policy: DeletionPolicy = DeletionPolicy.CANCEL
     """What becomes of a live remote job when the resource is deleted. `Cancel` ends it first. `Orphan` lets it run, and
     cost money, without a resource; a DispersedOrphan with the decision `Keep` remembers it."""
+
+    @model_validator(mode="after")
+    def _creates_or_adopts(self) -> Self:
+        if (self.template is None) == (self.adopt is None):
+            raise ValueError("exactly one of template and adopt")
+        return self
 
     @property
     def account_name(self) -> str:

@@ -27,6 +27,7 @@ FORCE_FINALIZE_ANNOTATION = PREFIX + "force-finalize"
 RESOLVE_CREATE_ANNOTATION = PREFIX + "resolve-create"
 CONFIRM_CLUSTER_ANNOTATION = PREFIX + "confirm-cluster"
 CONFIRM_VANISHED_ANNOTATION = PREFIX + "confirm-vanished"
+ADOPTED_ANNOTATION = PREFIX + "adopted-job"
 
 TOKEN_ENV = "DISPERSED_K8S_TOKEN"  # noqa: S105 - the name of a variable
 TITLE_LIMIT = 64

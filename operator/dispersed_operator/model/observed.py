@@ -81,7 +81,8 @@ class JobResource:
 
     `account_name` is the DispersedAccount in the same namespace, `default` where the spec names none; it is known even
     if the spec does not fit the schema, because the account must be held for it. `inherited`: intent or status of
-    another object were taken off, so the finalizer came with them and says nothing.
+    another object were taken off, so the finalizer came with them and says nothing. `adopts`: uuid of the remote job
+    that `spec.adopt` names, empty if it names none that can be read; None for a resource that creates its job.
     """
 
     key: ResourceKey
@@ -100,6 +101,7 @@ class JobResource:
     spec: DispersedJobSpec | None
     spec_error: str
     inherited: bool = False
+    adopts: str | None = None
 
     @property
     def deleting(self) -> bool:
@@ -146,8 +148,11 @@ class JobResource:
 
         An intent is resolved when it is marked refused, or when the record carries its token and a uuid; a record is
         resolved by a uuid or a refusal. "Resolved" is by token: an earlier attempt's uuid resolves nothing (mode 53).
-        Where both are lost, our finalizer alone says that there may have been one.
+        Where both are lost, our finalizer alone says that there may have been one. A resource that adopts never sends a
+        create, so whatever an annotation says, none is pending.
         """
+        if self.adopts is not None:
+            return None
         intent, record = self.intent, self.record
         if intent is not None and (record is None or intent.attempt >= record.attempt):
             if intent.state is IntentState.REFUSED:
@@ -213,6 +218,7 @@ def parse_job(body: Body) -> JobResource:
         status=status,
         spec=spec,
         spec_error=spec_error,
+        adopts=_adopted_uuid(body.get("spec")),
     )
 
 
@@ -238,11 +244,21 @@ def _account_name(spec: object) -> str:
     return name if isinstance(name, str) and name else DEFAULT_ACCOUNT
 
 
+def _adopted_uuid(spec: object) -> str | None:
+    """The uuid that `spec.adopt` names, even if the spec does not fit the schema: such a resource must never create."""
+    adopt = spec.get("adopt") if isinstance(spec, Mapping) else None
+    if adopt is None:
+        return None
+    uuid = adopt.get("jobUUID") if isinstance(adopt, Mapping) else None
+    return uuid if isinstance(uuid, str) else ""
+
+
 def _parse_spec(document: Body) -> tuple[DispersedJobSpec | None, str]:
     try:
         return DispersedJobSpec.from_api(document), ""
     except ValidationError as error:
-        places = [".".join(str(part) for part in item["loc"]) + ": " + item["type"] for item in error.errors()[:5]]
+        found = ((".".join(str(part) for part in item["loc"]), item["type"]) for item in error.errors()[:5])
+        places = [f"{place or 'template or adopt'}: {kind}" for place, kind in found]
         return None, "; ".join(places)
 
 

@@ -25,6 +25,11 @@ class OrphanDecision(StrEnum):
     REPORT = "Report"
     CANCEL = "Cancel"
     KEEP = "Keep"
+    ADOPT = "Adopt"
+
+
+SPARING = frozenset({OrphanDecision.KEEP, OrphanDecision.ADOPT})
+"""Decisions under which neither sweeper nor reaper ever touches the job."""
 
 
 class OrphanCause(StrEnum):
@@ -55,7 +60,9 @@ class DispersedOrphanSpec(ResourceModel):
 
     decision: OrphanDecision = OrphanDecision.REPORT
     """`Report`: nothing is done, unless the operator runs with `--orphan-policy=cancel`. `Cancel`: the operator ends
-    the job after its usual checks. `Keep`: the operator never touches the job, whatever its policy is."""
+    the job after its usual checks. `Keep`: the operator never touches the job, whatever its policy is. `Adopt`: like
+    Keep, and the object stays Open until a resource owns the job: apply a DispersedJob with `spec.adopt.jobUUID`, which
+    is the name of this object, in the namespace of an account that has the job and sets `spec.allowAdoption`."""
 
 
 class DispersedOrphanStatus(ResourceModel):

@@ -47,6 +47,8 @@ class Reason(StrEnum):
     REMOTE_VALIDATION_FAILED = "RemoteValidationFailed"
     IMMUTABLE_FIELD_CHANGED = "ImmutableFieldChanged"
     PAUSED = "Paused"
+    ADOPTION_NOT_ALLOWED = "AdoptionNotAllowed"
+    NOT_RESUMABLE = "NotResumable"
 
     OWNERSHIP_AMBIGUOUS = "OwnershipAmbiguous"
     CREATE_OUTCOME_UNKNOWN = "CreateOutcomeUnknown"
@@ -155,6 +157,14 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.PAUSED: _user(
         "The annotation dispersed.dev/paused holds the resource; nothing is created meanwhile.",
         "Remove the annotation to go on.",
+    ),
+    Reason.ADOPTION_NOT_ALLOWED: _user(
+        "The account does not let its DispersedJobs adopt remote jobs, so the job is neither shown nor cancelled.",
+        "Set spec.allowAdoption of the account to true, or delete the resource.",
+    ),
+    Reason.NOT_RESUMABLE: _user(
+        "The adopted job was ended by spec.suspend. Without a template it can not be run again.",
+        "Delete the resource, and create one with spec.template if the job shall run again.",
     ),
     Reason.OWNERSHIP_AMBIGUOUS: _admin(
         "A remote job can not be tied to this resource beyond doubt, so it is neither adopted nor cancelled.",

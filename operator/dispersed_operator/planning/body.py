@@ -44,15 +44,16 @@ def build_body(spec: DispersedJobSpec, *, identity: Identity, attempt: int, sign
     digest = body_digest(spec)
     token = naming.create_token(identity, attempt)
     body = _body(spec, token=token)
+    template = _template_of(spec)
     body["title"] = naming.remote_title(
         identity,
         attempt=attempt,
         signed_at=signed_at,
         expiry=expiry_of(spec, signed_at),
-        user_title=spec.template.title,
+        user_title=template.title,
     )
     body["description"] = naming.remote_description(
-        token=token, digest=digest, title=spec.template.title, description=spec.template.description or ""
+        token=token, digest=digest, title=template.title, description=template.description or ""
     )
     return SignedBody(content=_canonical(body), digest=digest)
 
@@ -77,8 +78,16 @@ def published_ports(template: JobTemplate) -> list[int]:
     return [SSH_PORT, *ports] if template.ssh is not None else ports
 
 
+def _template_of(spec: DispersedJobSpec) -> JobTemplate:
+    """The template. One that is not there is sent nowhere: an adopted job is never created."""
+    if spec.template is None or spec.adopt is not None:
+        raise BodyProblem("a job is created only from spec.template, and only without spec.adopt")
+    return spec.template
+
+
 def _body(spec: DispersedJobSpec, *, token: str | None = None) -> Json:
-    resources, deadlines = spec.template.resources, spec.deadlines
+    template, deadlines = _template_of(spec), spec.deadlines
+    resources = template.resources
     run_seconds = deadlines.run_seconds
     body: Json = {
         "task": "BATCH" if spec.task is Task.BATCH else "PERSISTENT",
@@ -87,7 +96,7 @@ def _body(spec: DispersedJobSpec, *, token: str | None = None) -> Json:
         "max_timeout_run_ms": run_seconds * 1000 if spec.task is Task.BATCH and run_seconds is not None else None,
         "max_retry_count": spec.retry.remote_retries,
         "max_node_count": 1,
-        "parameters": {"type": "docker", "parameters": _container(spec.template, token)},
+        "parameters": {"type": "docker", "parameters": _container(template, token)},
     }
     wanted: Json = {
         "cpu_count": resources.cpu_count,

@@ -14,8 +14,9 @@ from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.model.status import Phase
-from dispersed_operator.planning.identity import Claimed, claimed_by
+from dispersed_operator.planning.identity import Claimed
 from dispersed_operator.planning.missing import Gone, judge_missing
+from dispersed_operator.planning.ownership import claim_on
 from dispersed_operator.planning.retries import retry_may_follow
 from dispersed_operator.planning.vocabulary import (
     Action,
@@ -32,6 +33,7 @@ from dispersed_operator.planning.vocabulary import (
 
 CANCEL_DELAYS = (2.0, 4.0, 8.0, 16.0, 30.0)
 UNREACHABLE_AGAIN_SECONDS = 30.0
+ADOPTED_ENDED = "the adopted job was ended by spec.suspend; without spec.template there is nothing to run again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,11 @@ def look_at(resource: JobResource, facts: Facts, uuid: str) -> Action | Ended | 
             return Ended(f"remote job {uuid} is {job.status}")
         message = f"remote job {uuid} is {job.status}, but a run of it is not over yet"
         return Rest(stopping(resource, facts, message), 2.0)
-    claimed = claimed_by(resource, facts.cluster_id, job, range(1, resource.highest_attempt() + 1))
-    if claimed is not None:
-        return Alive(job, runs, claimed)
+    claim = claim_on(resource, facts, job)
+    if isinstance(claim, Claimed):
+        return Alive(job, runs, claim)
+    if claim is not None:
+        return stuck(claim) if isinstance(claim, Problem) else claim
     message = f"the title of remote job {uuid} is not this resource's, so it is not cancelled"
     return stuck(Problem(Reason.OWNERSHIP_AMBIGUOUS, message))
 
@@ -105,10 +109,11 @@ def stopping(resource: JobResource, facts: Facts, message: str) -> Situation:
 
 def suspended(resource: JobResource, facts: Facts) -> Situation:
     """No job lives, as asked. Said in the same words each time, so that nothing is written twice."""
+    adopted = resource.adopts is not None
     return Situation(
         phase=Phase.SUSPENDED,
-        reason=Reason.SUSPENDED,
-        message="spec.suspend is true, and no remote job of this resource lives",
+        reason=Reason.NOT_RESUMABLE if adopted else Reason.SUSPENDED,
+        message=ADOPTED_ENDED if adopted else "spec.suspend is true, and no remote job of this resource lives",
         created=Created.YES if resource.job_uuid else Created.NO,
         suspended=True,
         job=facts.job if isinstance(facts.job, RemoteJob) else None,

@@ -61,10 +61,10 @@ def plan_deletion(resource: JobResource, facts: Facts) -> Action:
     if pending is not None:
         return _settle(resource, facts, pending)
     if resource.job_uuid is None:
-        return _let_go(resource, facts, _why_nothing(resource))
+        return let_go(resource, facts, _why_nothing(resource))
     if facts.memory.extras and facts.account.reachable and facts.now >= facts.memory.last_extra + CANCEL_DELAYS[0]:
         return CancelJob(facts.memory.extras[0], CANCEL_REASON, extra=True)  # nothing on the object names a duplicate
-    return _end_job(resource, facts, resource.job_uuid)
+    return end_job(resource, facts, resource.job_uuid)
 
 
 def create_to_settle(resource: JobResource, memory: Memory, cluster_id: str) -> PendingCreate | None:
@@ -120,8 +120,8 @@ def _after_proof(resource: JobResource, facts: Facts, question: Question) -> Act
         if question.pending.token is not None:
             return RefuseIntent(Refusal.ABSENT, "proven absent while the resource was being deleted")
         if resource.job_uuid is not None:
-            return _end_job(resource, facts, resource.job_uuid)
-    return _let_go(resource, facts, ABSENT_TEXT)
+            return end_job(resource, facts, resource.job_uuid)
+    return let_go(resource, facts, ABSENT_TEXT)
 
 
 def _why_nothing(resource: JobResource) -> str:
@@ -132,16 +132,16 @@ def _why_nothing(resource: JobResource) -> str:
     return "nothing was created remotely"
 
 
-def _end_job(resource: JobResource, facts: Facts, uuid: str) -> Action:
+def end_job(resource: JobResource, facts: Facts, uuid: str) -> Action:
     """D3 to D5; or, if the job shall outlive the resource, hand it over."""
     step = look_at(resource, facts, uuid) if _keeps_job(resource) else plan_end(resource, facts, uuid, CANCEL_REASON)
     if isinstance(step, Ended):
-        return _let_go(resource, facts, step.message)
+        return let_go(resource, facts, step.message)
     if not isinstance(step, Alive):
         return step
     if not facts.memory.orphan_left:
         return LeaveOrphan(uuid, step.claimed.token, OrphanDecision.KEEP, OrphanCause.DELETION_POLICY)
-    return _let_go(resource, facts, f"remote job {uuid} goes on running and costs money, as spec.deletionPolicy asks")
+    return let_go(resource, facts, f"remote job {uuid} goes on running and costs money, as spec.deletionPolicy asks")
 
 
 def _keeps_job(resource: JobResource) -> bool:
@@ -151,7 +151,7 @@ def _keeps_job(resource: JobResource) -> bool:
     return policy is DeletionPolicy.ORPHAN and ending is None and not resource.suspend_wanted
 
 
-def _let_go(resource: JobResource, facts: Facts, message: str) -> Action:
+def let_go(resource: JobResource, facts: Facts, message: str) -> Action:
     """D6: tidy up, then remove the finalizer. Nothing but duplicates can be left to cancel when this is reached."""
     if facts.memory.extras and resource.job_uuid:
         waiting = f"waiting for remote job {facts.memory.extras[0]}, a duplicate, to end"

@@ -41,6 +41,8 @@ class Endpoint:
 
 def expected_ports(spec: DispersedJobSpec) -> tuple[int, ...]:
     """The container ports that must show before the job is ready."""
+    if spec.template is None:
+        return ()
     ports = tuple(port.container_port for port in spec.template.ports)
     return (SSH_PORT, *ports) if spec.template.ssh is not None else ports
 
@@ -49,6 +51,8 @@ def endpoints_of(spec: DispersedJobSpec, run: RemoteRun) -> tuple[Endpoint, ...]
     """The declared ports that the run has published so far, ssh first, in the order of the spec."""
     published = {_container_port(url): url for url in run.node_urls}
     found: list[Endpoint] = []
+    if spec.template is None:
+        return ()
     ssh = spec.template.ssh
     if ssh is not None and SSH_PORT in published:
         url = published[SSH_PORT]
@@ -69,7 +73,8 @@ def connection_data(
     data = {"run-uuid": run.uuid}
     for endpoint in endpoints:
         if endpoint.protocol == "ssh":
-            user = spec.template.ssh.user if spec.template.ssh is not None else ""
+            ssh = spec.template.ssh if spec.template is not None else None
+            user = ssh.user if ssh is not None else ""
             data |= {
                 "ssh-host": endpoint.host,
                 "ssh-port": str(endpoint.port),

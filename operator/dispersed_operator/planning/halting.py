@@ -16,6 +16,7 @@ from dispersed_operator.model.reasons import REASONS, Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning.cancellation import (
+    ADOPTED_ENDED,
     CANCEL_DELAYS,
     Alive,
     Ended,
@@ -68,15 +69,28 @@ def plan_after_suspension(resource: JobResource, facts: Facts) -> Action | None:
         return None
     if facts.snapshot_job is not None and not facts.snapshot_job.terminal:
         return None  # it was said to be over and is not: it is cancelled like any other
-    blocked = plan_blocked(resource, facts)
+    adopted = resource.adopts is not None
+    blocked = plan_blocked(resource, facts) if resource.suspend_wanted or not adopted else None
     if blocked is not None:
         return blocked
     step = look_at(resource, facts, record.uuid)
     if isinstance(step, Ended):
-        return plan_creation(resource, facts)
+        return Rest(_not_resumable()) if adopted else plan_creation(resource, facts)
     if isinstance(step, Alive):
         return None
     return _held_up(step) if isinstance(step, Rest) else step
+
+
+def _not_resumable() -> Situation:
+    """An adopted job that was suspended and is asked for again: it is over, as nothing says what to create."""
+    return Situation(
+        phase=Phase.STOPPED,
+        reason=Reason.NOT_RESUMABLE,
+        message=ADOPTED_ENDED,
+        created=Created.YES,
+        stalled=True,
+        ended=False,
+    )
 
 
 def _held_up(step: Rest) -> Rest:

@@ -30,6 +30,7 @@ from dispersed_operator.planning.identity import (
     identity_of,
     is_earlier_self,
 )
+from dispersed_operator.planning.ownership import as_adopter
 from dispersed_operator.planning.vocabulary import Action, Facts, ForgetInheritance, Inspected, InspectOrigin
 
 INSPECTED_AGAIN_SECONDS = 30.0
@@ -37,6 +38,8 @@ INSPECTED_AGAIN_SECONDS = 30.0
 
 def perceive(resource: JobResource, cluster_id: str, inspected: Inspected | None) -> JobResource:
     """The object without the intent and the status that are certainly another object's."""
+    if resource.adopts is not None:
+        return as_adopter(resource, cluster_id)
     if resource.intent is None and resource.record is None:
         cleared = inspected is not None and inspected.alive and inspected.subject != resource.uid
         return replace(resource, inherited=cleared)  # what it had inherited was taken off before our eyes

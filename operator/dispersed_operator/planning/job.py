@@ -17,6 +17,7 @@ from dispersed_operator.planning.deletion import plan_deletion
 from dispersed_operator.planning.identity import cancel_identities
 from dispersed_operator.planning.inheritance import perceive, plan_inheritance
 from dispersed_operator.planning.lookup import Proof, Question, latest_signature, plan_lookup
+from dispersed_operator.planning.takeover import plan_takeover
 from dispersed_operator.planning.tracking import plan_tracking
 from dispersed_operator.planning.vocabulary import (
     Action,
@@ -37,7 +38,10 @@ FROZEN_AGAIN_SECONDS = 30.0
 def plan_job(resource: JobResource, facts: Facts) -> Action:
     """The next action for this resource, given these facts."""
     perceived = perceive(resource, facts.cluster_id, facts.memory.inspected)
-    action = plan_inheritance(resource, perceived, facts) or _plan(perceived, facts)
+    if resource.adopts is not None:
+        action = plan_takeover(resource, perceived, facts)
+    else:
+        action = plan_inheritance(resource, perceived, facts) or _plan(perceived, facts)
     if isinstance(action, CancelJob) and facts.account.frozen is not None:
         return _held_back(perceived, facts.account.frozen)  # the one gate before every cancel (failure mode 70)
     return action

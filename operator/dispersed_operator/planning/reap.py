@@ -36,7 +36,7 @@ class Wanted:
     `everything`: also jobs whose expiry has not passed, or that have none.
     `owners`: the resources of the only namespace that is meant, and `left_behind` the names of the DispersedOrphans
     that it left; None and empty mean every namespace.
-    `kept`: the names of the DispersedOrphans whose decision is Keep.
+    `kept`: the names of the DispersedOrphans whose decision is Keep or Adopt.
     """
 
     cluster: str | None = None
@@ -94,7 +94,7 @@ def judge(row: RemoteJob, wanted: Wanted, *, now: int) -> Judgement:
         return Judgement(row, title, Verdict.LEAVE, "a copy of our title, not created by our request; end it by hand")
     names = _orphan_names(row, title)
     if names & wanted.kept:
-        return Judgement(row, title, Verdict.LEAVE, "its DispersedOrphan says Keep")
+        return Judgement(row, title, Verdict.LEAVE, "its DispersedOrphan says Keep or Adopt")
     if wanted.owners is not None and not (names & wanted.left_behind or _owned(row, title, wanted.owners)):
         return Judgement(row, title, Verdict.LEAVE, "no resource of that namespace owns it")
     if wanted.everything:

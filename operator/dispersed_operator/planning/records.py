@@ -42,6 +42,8 @@ def with_record(resource: JobResource, status: Document) -> Document:
             return status
         changed = {"locked": locked, **({"ended": True} if ended else {})}
         return status | {"create": {**(status.get("create") or {}), **changed}}
+    if resource.adopts is not None:
+        return status  # it sends no request, so whatever intent it carries says nothing
     if intent is None or intent.origin.uid != resource.uid or (record is not None and record.attempt > intent.attempt):
         return status
     refused = intent.state is IntentState.REFUSED
@@ -104,7 +106,7 @@ def before_attempt(resource: JobResource, attempt: int) -> Document:
 def _is_followed(resource: JobResource) -> bool:
     """Whether the recorded job was suspended and a newer attempt has begun: then that is what the record must keep."""
     intent, record = resource.intent, resource.record
-    if intent is None or record is None or intent.origin.uid != resource.uid:
+    if intent is None or record is None or intent.origin.uid != resource.uid or resource.adopts is not None:
         return False
     return record.ended and intent.attempt > record.attempt
 
@@ -128,6 +130,8 @@ def _expires_at(resource: JobResource, action: RecordCreate) -> str | None:
     parsed = naming.parse_title(action.job.title) if action.job is not None else None
     if parsed is not None:
         return expiry_text(parsed.expiry)
+    if resource.adopts is not None:
+        return expiry_text(0)
     if resource.spec is None or not action.signed_at:
         return None
     return expiry_text(expiry_of(resource.spec, action.signed_at))
@@ -135,7 +139,9 @@ def _expires_at(resource: JobResource, action: RecordCreate) -> str | None:
 
 def _is_as_sent(resource: JobResource, body_sha256: str, account: object) -> bool:
     """Whether the spec is what was sent, and to whom: an edit of `accountRef` that slipped in must stay open to be
-    taken back, or nobody could ever end the job."""
+    taken back, or nobody could ever end the job. For an adopted job nothing was sent; only the account matters."""
+    if resource.adopts is not None:
+        return account in {None, resource.account_name}
     return bool(body_sha256) and _digest(resource) == body_sha256 and account in {None, resource.account_name}
 
 

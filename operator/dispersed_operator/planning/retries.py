@@ -9,6 +9,8 @@ from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.planning.vocabulary import Facts
 
 RETRY_SETTLING_SECONDS = 60.0
+UNTOLD_RETRIES = 10
+"""How many retries an adopted job may have: nobody told."""
 
 
 def retry_may_follow(job: RemoteJob, runs: Sequence[RemoteRun], spec: DispersedJobSpec | None, facts: Facts) -> bool:
@@ -16,6 +18,8 @@ def retry_may_follow(job: RemoteJob, runs: Sequence[RemoteRun], spec: DispersedJ
     its own retries are not used up, and the failure is fresh (API reference §11.3 leaves open what the job's status
     says in between)."""
     retries = spec.retry.remote_retries if spec is not None else 0
+    if spec is not None and spec.adopt is not None:
+        retries = UNTOLD_RETRIES
     if job.status != "FAILED" or not retries:
         return False
     if any(not run.terminal for run in runs):

@@ -5,7 +5,7 @@ listed. The verdicts are those of the protocol's page "Sweep", in its order, and
 
 Invariants: only a job whose title carries the verified mark of this very cluster is ever cancelled; only at its second
 sighting in the same standing, `second_sighting` seconds of the service's time after the first; never more than the cap
-in one sweep; nothing that a person marked `Keep`.
+in one sweep; nothing that a person marked `Keep` or `Adopt`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dispersed_operator.model.intent import Refusal
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.naming import ParsedTitle
 from dispersed_operator.model.observed import JobResource
-from dispersed_operator.model.orphan import OrphanDecision, OrphanPolicy, orphan_name
+from dispersed_operator.model.orphan import SPARING, OrphanDecision, OrphanPolicy, orphan_name
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.planning.identity import cancel_identities
 from dispersed_operator.planning.matching import created_in_window
@@ -286,7 +286,7 @@ def _first_sight(verdict: Verdict, view: SweepView) -> FirstSight:
 
 def _is_to_end(verdict: Verdict, rules: SweepRules) -> bool:
     """Rules 4 and 5: what is cancelled now. A job that is ending already needs no second cancel."""
-    if not verdict.confirmed or verdict.decision is OrphanDecision.KEEP or verdict.job.status == ENDING_STATUS:
+    if not verdict.confirmed or verdict.decision in SPARING or verdict.job.status == ENDING_STATUS:
         return False
     if verdict.standing is Standing.DUPLICATE:
         return True

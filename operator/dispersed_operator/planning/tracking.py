@@ -24,9 +24,10 @@ from dispersed_operator.planning.endpoints import (
     expected_ports,
 )
 from dispersed_operator.planning.halting import plan_after_suspension, plan_halt
-from dispersed_operator.planning.identity import cancel_identities, claimed_by, derives
+from dispersed_operator.planning.identity import cancel_identities, derives
 from dispersed_operator.planning.limits import seconds_to_breach, spending_of
 from dispersed_operator.planning.missing import Gone, judge_missing
+from dispersed_operator.planning.ownership import claim_on
 from dispersed_operator.planning.retries import retry_may_follow
 from dispersed_operator.planning.vocabulary import (
     Action,
@@ -35,6 +36,7 @@ from dispersed_operator.planning.vocabulary import (
     Created,
     DeleteSecret,
     Facts,
+    InspectContest,
     Kept,
     Missing,
     Problem,
@@ -49,6 +51,7 @@ from dispersed_operator.planning.vocabulary import (
 ENDPOINT_DELAYS = (1.0, 2.0, 2.0, 5.0, 5.0, 10.0)
 CONFLICT_AGAIN_SECONDS = 60.0
 ACCOUNT_AGAIN_SECONDS = 60.0
+CONTESTED_AGAIN_SECONDS = 10.0
 EXTRA_AGAIN_SECONDS = 2.0
 RETRY_AGAIN_SECONDS = 15.0
 UNSEEN_AGAIN_SECONDS = 30.0
@@ -99,7 +102,12 @@ def plan_tracking(resource: JobResource, facts: Facts) -> Action:
 
 def _of_job(resource: JobResource, facts: Facts, job: RemoteJob, runs: tuple[RemoteRun, ...]) -> Action:
     """What follows from a job and its runs as they were seen."""
-    if claimed_by(resource, facts.cluster_id, job, range(1, resource.highest_attempt() + 1)) is None:
+    claim = claim_on(resource, facts, job)
+    if isinstance(claim, InspectContest):
+        return claim
+    if isinstance(claim, Problem):
+        return Rest(_stalled(claim.reason, claim.message), CONTESTED_AGAIN_SECONDS)
+    if claim is None:
         text = f"the title of remote job {job.uuid}, which the status records, is not this resource's"
         return adoption.ambiguous(text)
     halt = plan_halt(resource, facts, job, runs)
@@ -182,7 +190,7 @@ def _ended(resource: JobResource, facts: Facts, job: RemoteJob, runs: tuple[Remo
     secret_name = (resource.status.get("connectionSecretRef") or {}).get("name")
     if secret_name and facts.secret is not SecretState.REMOVED:
         return DeleteSecret(str(secret_name))
-    ending = judge_ending(job, runs, resource.spec)
+    ending = judge_ending(job, runs, resource.spec if resource.adopts is None else None)
     if not ending.succeeded and runs and facts.run is None and facts.memory.log_reads < LOG_READS:
         return ReadRun(runs[0].uuid)
     persistent = resource.spec is not None and resource.spec.task is Task.PERSISTENT

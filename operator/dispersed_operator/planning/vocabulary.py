@@ -67,6 +67,19 @@ class Missing:
     server_date: int
 
 
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Whether a resource may have the remote job that it adopts, as the store showed it in this pass.
+
+    `allowed`: its account permits adoption. `owned`: the job is another resource's, or an older one adopts it.
+    `titled`: the job itself was looked at, so its title was asked whose it is.
+    """
+
+    allowed: bool
+    owned: bool
+    titled: bool
+
+
 class SecretState(StrEnum):
     """The connection Secret as last looked at in this pass."""
 
@@ -84,7 +97,7 @@ class Facts:
     only). `digest` is the body digest of the present spec, None while it cannot be built (`body_problem` says why).
     `listing`, `job`, `runs`, `run` were read in this pass if present; `snapshot_*` come from the poller, which has
     `polled` at least once. `forced`: a person asks for a look now. `listed`: the newest poll
-    showed the recorded job as alive, so the next poll tells what becomes of it.
+    showed the recorded job as alive, so the next poll tells what becomes of it. `contest`: for a resource that adopts.
     """
 
     cluster_id: str
@@ -105,6 +118,7 @@ class Facts:
     forced: bool = False
     polled: bool = True
     listed: bool = True
+    contest: Contest | None = None
 
 
 class Created(StrEnum):
@@ -321,6 +335,21 @@ class ForgetInheritance:
 
 
 @dataclass(frozen=True, slots=True)
+class InspectContest:
+    """Ask the store whether this resource may have the job that it adopts; `job` as read, None before that."""
+
+    cluster_id: str
+    job: RemoteJob | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAdopted:
+    """Before an adopted job is recorded: our finalizer, and the annotation that says so, by compare-and-swap."""
+
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefuseAnswer:
     """A person's annotation, `text`, is not acted on: an Event says why, once."""
 
@@ -358,5 +387,7 @@ Action = (
     | ApplyAnswer
     | InspectOrigin
     | ForgetInheritance
+    | InspectContest
+    | HoldAdopted
     | RefuseAnswer
 )

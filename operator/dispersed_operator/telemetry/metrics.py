@@ -143,7 +143,7 @@ class Metrics:
             prefix + "lookups", "Lookups of a create whose outcome is unknown (C7).", ("result",)
         )
         self._adoptions = self._counter(
-            prefix + "adoptions", "Remote jobs taken over from an earlier attempt to create them."
+            prefix + "adoptions", "Remote jobs taken over: of an earlier attempt to create them, or by spec.adopt."
         )
         self._absences = self._counter(
             prefix + "proofs_of_absence", "Unknown creates proven never to have happened (C7)."

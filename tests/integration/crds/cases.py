@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.integration.crds.objects import PUBLIC_KEY, Json, account, job
+from tests.integration.crds.objects import PUBLIC_KEY, Json, account, adopting, job
 
 OPEN = ["0.0.0.0/0"]
 PORT = {"name": "web", "containerPort": 8080}
@@ -101,6 +101,39 @@ JOB_CASES = [
             ("not an amount: write US dollars", "-1", "0.0001"),
             ("set spec.suspend to true instead", "0.00", "0.01"),
         )
+    ),
+    Case("spec.template", "one of template and adopt is needed, and not both", adopting(adopt=None), adopting()),
+    Case(
+        "spec.template",
+        "or spec.adopt to take over one that exists",
+        adopting(template={"title": "t", "image": "team/worker", "allowedCIDRs": OPEN}),
+        adopting(task="Batch"),
+    ),
+    Case(
+        "spec.adopt.jobUUID",
+        "copy it from the service's console or a DispersedOrphan",
+        adopting(adopt={"jobUUID": "../jobs"}),
+        adopting(adopt={"jobUUID": "a1"}),
+    ),
+    *(
+        Case("spec.deadlines", "remove spec.deadlines; spec.limits.maxLifetimeSeconds holds", refused, accepted)
+        for refused, accepted in (
+            (adopting(task="Batch", deadlines={"runSeconds": 60}), adopting(limits={"maxLifetimeSeconds": 60})),
+            (adopting(deadlines={"assignSeconds": 301}), adopting(deadlines={"assignSeconds": 300})),
+            (adopting(deadlines={"startSeconds": 301}), adopting(deadlines={})),
+        )
+    ),
+    Case(
+        "spec.retry",
+        "remove spec.retry, or set template instead of adopt",
+        adopting(retry={"remoteRetries": 1}),
+        adopting(retry={}),
+    ),
+    Case(
+        "spec.connection.secretName",
+        "remove spec.connection.secretName",
+        adopting(connection={"secretName": "mine"}),
+        adopting(connection={}),
     ),
     template_case("title", "one line of ASCII text", {"title": "Tür"}, {"title": "door"}),
     template_case("title", "one line of ASCII text", {"title": "a\nb"}, {"title": "a" * 200}),

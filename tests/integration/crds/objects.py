@@ -24,6 +24,12 @@ def job(name: str = "case", *, task: str = "Batch", template: Mapping[str, Any] 
     return _object("DispersedJob", name, _without_none(fields | spec))
 
 
+def adopting(name: str = "case", **spec: Any) -> Json:
+    """A minimal DispersedJob that adopts; `spec` adds fields, None removes one."""
+    fields: Json = {"task": "Persistent", "adopt": {"jobUUID": "0b5f2c1e-7d1c-4a53-9a39-0f3b1d0c8a11"}}
+    return _object("DispersedJob", name, _without_none(fields | spec))
+
+
 def account(name: str = "case", **spec: object) -> Json:
     """A minimal DispersedAccount; `spec` adds fields, None removes one."""
     return _object("DispersedAccount", name, _without_none({"credentialsSecretRef": {"name": "key"}} | spec))

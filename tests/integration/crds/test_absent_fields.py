@@ -58,6 +58,15 @@ FULL_SPECS: dict[str, Json] = {
         "polling": {"intervalSeconds": 15},
     },
 }
+OTHER_SPECS: dict[str, Json] = {
+    JOB.kind: {
+        "task": "Persistent",
+        "adopt": {"jobUUID": "0b5f2c1e-7d1c-4a53-9a39-0f3b1d0c8a11"},
+        "deadlines": {"assignSeconds": 300, "startSeconds": 300},
+        "retry": {"remoteRetries": 0},
+    },
+    ACCOUNT.kind: {"credentialsSecretRef": {"name": "key"}, "allowAdoption": True},
+}
 LOCKING = {"status": {"create": {"locked": True}, "phase": "Running"}}
 STATUS: dict[str, list[Json]] = {
     JOB.kind: [
@@ -134,7 +143,7 @@ def test_an_object_that_lacks_a_field_takes_status_writes_and_loses_its_finalize
     kind = {"apiVersion": f"{GROUP}/v1alpha1", "kind": definition.kind}
     objects = [
         kind | {"metadata": {"name": f"lacking-{number}", "finalizers": [FINALIZER]}, "spec": spec}
-        for number, spec in enumerate(lacking(FULL_SPECS[definition.kind]))
+        for number, spec in enumerate([*lacking(FULL_SPECS[definition.kind]), *lacking(OTHER_SPECS[definition.kind])])
     ]
     everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     probe = kind | {"metadata": {"name": "probe"}, "spec": {}}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dispersed_devenv.controlplane import ControlPlane, KubectlError
-from tests.integration.crds.objects import Json, account, create, job, patch, stored
+from tests.integration.crds.objects import Json, account, adopting, create, job, patch, stored
 
 ACCEPTED = "can not be changed after the service has accepted the job: "
 SUSPEND = "suspend the job first, "
@@ -152,6 +152,34 @@ def test_the_task_never_changes(control_plane: ControlPlane, namespace: str) -> 
     other = {"task": "Persistent", "deadlines": {"runSeconds": None}, "template": {"allowedCIDRs": ["10.0.0.0/8"]}}
     with pytest.raises(KubectlError, match=r"spec\.task: Forbidden: task can not be changed: delete the resource"):
         patch(control_plane, namespace, "djob/tasked", {"spec": other})
+
+
+@pytest.mark.parametrize("edit", ["changed", "removed", "added"])
+def test_what_is_adopted_never_changes(control_plane: ControlPlane, namespace: str, edit: str) -> None:
+    name = f"adopt-{edit}"
+    template = {"title": "t", "image": "team/worker", "allowedCIDRs": ["10.0.0.0/8"]}
+    edits: dict[str, Json] = {
+        "changed": {"adopt": {"jobUUID": "another"}},
+        "removed": {"adopt": None, "template": template},
+        "added": {"adopt": {"jobUUID": "another"}, "template": None},
+    }
+    create(control_plane, namespace, job(name, task="Persistent") if edit == "added" else adopting(name))
+    message = (
+        r"spec\.adopt\.jobUUID: Forbidden: adopt can not be added, changed or removed: create another DispersedJob"
+    )
+    with pytest.raises(KubectlError, match=message):
+        patch(control_plane, namespace, f"djob/{name}", {"spec": edits[edit]})
+
+
+def test_an_adopted_job_can_be_suspended_and_limited_but_keeps_its_account(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    create(control_plane, namespace, adopting("adopted"))
+    lock(control_plane, namespace, "adopted")
+    for edit in ({"suspend": True}, {"deletionPolicy": "Orphan"}, {"limits": {"maxCostUSD": "1"}}):
+        patch(control_plane, namespace, "djob/adopted", {"spec": edit})
+    with pytest.raises(KubectlError, match=remedy("accountRef")):
+        patch(control_plane, namespace, "djob/adopted", {"spec": {"accountRef": {"name": "other"}}})
 
 
 @pytest.mark.parametrize(

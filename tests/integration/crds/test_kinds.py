@@ -124,6 +124,7 @@ def test_account_defaults_are_stored(control_plane: ControlPlane, namespace: str
         "baseURL": "https://api.dispersed.com",
         "credentialsSecretRef": {"name": "key"},
         "polling": {"intervalSeconds": 15},
+        "allowAdoption": False,
     }
 
 
@@ -170,7 +171,7 @@ def test_all_that_a_status_can_say_is_stored_as_said_and_can_be_taken_back(
             "spec.template.env[0].valueFrom",
             job("strict", template={"env": [{"name": "A", "value": "", "valueFrom": {}}]}),
         ),
-        ("spec.allowAdoption", account("strict", allowAdoption=True)),
+        ("spec.defaults", account("strict", defaults={})),
     ],
 )
 def test_a_field_that_does_not_work_yet_is_refused_as_unknown(

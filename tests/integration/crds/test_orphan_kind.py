@@ -47,12 +47,12 @@ def test_without_a_decision_an_orphan_is_only_reported(orphan: ControlPlane) -> 
     assert create(orphan, {})["spec"] == {"decision": "Report"}
 
 
-@pytest.mark.parametrize("decision", ["Report", "Cancel", "Keep"])
+@pytest.mark.parametrize("decision", ["Report", "Cancel", "Keep", "Adopt"])
 def test_a_decision_that_works_is_accepted(orphan: ControlPlane, decision: str) -> None:
     assert create(orphan, {"decision": decision})["spec"] == {"decision": decision}
 
 
-@pytest.mark.parametrize("decision", ["Adopt", "cancel", ""])
+@pytest.mark.parametrize("decision", ["Sell", "cancel", ""])
 def test_a_decision_that_does_not_work_is_refused(orphan: ControlPlane, decision: str) -> None:
     with pytest.raises(KubectlError, match="supported values"):
         create(orphan, {"decision": decision})

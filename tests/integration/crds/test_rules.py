@@ -9,7 +9,7 @@ import pytest
 from dispersed_devenv.controlplane import ControlPlane, KubectlError
 from dispersed_operator.model.definitions import DEFINITIONS
 from tests.integration.crds.cases import OPEN, RULE_CASES, Case, gpu, port
-from tests.integration.crds.objects import Json, account, create, job
+from tests.integration.crds.objects import Json, account, adopting, create, job
 
 LONG_NAME = "n" * 254
 
@@ -39,6 +39,9 @@ BOUND_CASES = [
     ("spec.limits.maxCostUSD", job(limits={"maxCostUSD": 25}), job(limits={"maxCostUSD": "25"})),
     ("spec.deletionPolicy", job(deletionPolicy="Keep"), job(deletionPolicy="Orphan")),
     ("spec.suspend", job(suspend="true"), job(suspend=True)),
+    ("spec.adopt.jobUUID", adopting(adopt={}), adopting()),
+    ("spec.adopt.jobUUID", adopting(adopt={"jobUUID": "a" * 65}), adopting(adopt={"jobUUID": "a" * 64})),
+    ("spec.allowAdoption", account(allowAdoption="true"), account(allowAdoption=True)),
     ("spec.accountRef.kind", job(accountRef={"kind": "Account", "name": "a"}), job(accountRef={"name": "a"})),
     (
         "spec.connection.secretName",
@@ -53,7 +56,7 @@ BOUND_CASES = [
 # Rules that compare with the stored object; test_immutability.py takes each of them through a refused edit.
 TRANSITION_RULES = {
     "spec.accountRef", "spec.template", "spec.deadlines", "spec.retry", "spec.task", "spec.baseURL",
-    "spec.credentialsSecretRef.name", "spec.limits.maxLifetimeSeconds",
+    "spec.credentialsSecretRef.name", "spec.limits.maxLifetimeSeconds", "spec.adopt.jobUUID",
 }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ def test_fields_are_spelled_as_the_design_spells_them(python_name: str, expected
 def test_a_minimal_job_reads_with_its_defaults() -> None:
     spec = DispersedJobSpec.from_api(MINIMAL)
     assert spec.task is Task.BATCH
+    assert spec.template is not None
     assert spec.template.tag == "latest"
     assert (spec.deadlines.assign_seconds, spec.deadlines.start_seconds, spec.deadlines.run_seconds) == (300, 300, 60)
     assert spec.retry.remote_retries == 0
@@ -57,6 +58,7 @@ def test_ports_and_ssh_read_with_their_defaults() -> None:
         "resources": {"gpu": {}},
     }
     spec = DispersedJobSpec.from_api({"task": "Persistent", "template": template})
+    assert spec.template is not None
     assert spec.template.ports[0].protocol is PortProtocol.HTTP
     assert spec.template.ssh is not None
     assert spec.template.ssh.user == "duser"
@@ -106,11 +108,20 @@ def test_the_connection_secret_of_a_long_name_is_a_valid_name(separator: str) ->
 
 
 def test_what_is_unset_is_not_written() -> None:
-    assert DispersedJobSpec.from_api(MINIMAL).template.to_api() == {
-        **MINIMAL["template"],
-        "tag": "latest",
-        "resources": {},
-    }
+    template = DispersedJobSpec.from_api(MINIMAL).template
+    assert template is not None
+    assert template.to_api() == {**MINIMAL["template"], "tag": "latest", "resources": {}}
+
+
+@pytest.mark.parametrize("both", [{}, {"template": MINIMAL["template"], "adopt": {"jobUUID": "a-b"}}])
+def test_a_spec_creates_or_adopts_and_not_both(both: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="exactly one of template and adopt"):
+        DispersedJobSpec.from_api({"task": "Batch", **both})
+
+
+def test_an_adopting_spec_needs_no_template() -> None:
+    spec = DispersedJobSpec.from_api({"task": "Persistent", "adopt": {"jobUUID": "a-b"}})
+    assert (spec.template, spec.adopt and spec.adopt.job_uuid) == (None, "a-b")
 
 
 def test_the_longest_allowed_batch_job_has_an_expiry_that_fits_a_title() -> None:

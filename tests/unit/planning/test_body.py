@@ -10,7 +10,7 @@ import pytest
 from dispersed_operator.model import naming
 from dispersed_operator.model.job import DispersedJobSpec
 from dispersed_operator.planning.body import BodyProblem, body_digest, build_body, expiry_of, published_ports
-from tests.support.builders import BATCH, IDENTITY, PERSISTENT, SIGNED, SSH_KEY
+from tests.support.builders import BATCH, IDENTITY, JOB, PERSISTENT, SIGNED, SSH_KEY
 
 BATCH_DIGEST = "34d36d03a29a7e8cd7cf48c98eb6c6173210441a252256dc743564d5dd030149"
 TOKEN = naming.create_token(IDENTITY, 1)
@@ -155,9 +155,14 @@ def test_an_expiry_beyond_the_last_second_is_that_second() -> None:
 
 
 def test_22_is_published_with_ssh_alone() -> None:
-    assert published_ports(_spec(PERSISTENT).template) == [22, 8080]
-    assert published_ports(_spec(PERSISTENT, ssh=None).template) == [8080]
-    assert published_ports(_spec().template) == []
+    templates = [_spec(PERSISTENT).template, _spec(PERSISTENT, ssh=None).template, _spec().template]
+    assert [published_ports(template) for template in templates if template is not None] == [[22, 8080], [8080], []]
+
+
+def test_nothing_is_built_for_a_job_that_is_adopted() -> None:
+    adopting = DispersedJobSpec.from_api({"task": "Batch", "adopt": {"jobUUID": JOB}})
+    with pytest.raises(BodyProblem, match=r"only from spec\.template"):
+        body_digest(adopting)
 
 
 @pytest.mark.parametrize(

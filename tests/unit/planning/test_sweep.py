@@ -201,6 +201,7 @@ DECISIONS = [
     pytest.param(CANCELLING, {}, True, id="cancel: nobody decided, so the policy does"),
     pytest.param(RULES, {BY_UUID: OrphanDecision.CANCEL}, True, id="a person's Cancel stands above report"),
     pytest.param(CANCELLING, {BY_UUID: OrphanDecision.KEEP}, False, id="a person's Keep stands above cancel"),
+    pytest.param(CANCELLING, {BY_UUID: OrphanDecision.ADOPT}, False, id="who is to adopt it must find it alive"),
     pytest.param(CANCELLING, {BY_UUID: OrphanDecision.REPORT}, True, id="Report is no decision against the policy"),
     pytest.param(CANCELLING, {BY_TOKEN: OrphanDecision.KEEP}, False, id="what was left by token holds for its job"),
     pytest.param(
