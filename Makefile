@@ -86,6 +86,7 @@ generate: $(STAMP) ## Write the CRDs and the generated pages anew
 	$(BIN)/python -m dispersed_operator.telemetry.tables docs
 	$(BIN)/python -m dispersed_devenv.simulator_page docs/simulator.md
 	$(BIN)/python -m tests.support.failure_modes docs
+	$(BIN)/python -m dispersed_devenv.argocd manifests/argocd
 
 .PHONY: lock
 lock: $(STAMP) ## Resolve the requirements anew, with hashes and without index addresses

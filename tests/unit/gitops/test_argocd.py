@@ -1,0 +1,82 @@
+"""Health and actions for Argo CD, run by Lua 5.1 (the language of its sandbox) over Argo CD's own test layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lupa.lua51 as lupa
+import pytest
+import yaml
+
+from dispersed_devenv.argocd import config_map_patch
+
+ARGOCD = Path(__file__).parents[3] / "manifests" / "argocd"
+KINDS = sorted((ARGOCD / "resource_customizations").glob("*/*"))
+
+
+def run(script: Path, obj: Any) -> Any:
+    """What a script returns for an object."""
+    lua = lupa.LuaRuntime(unpack_returned_tuples=True)
+    lua.globals()["obj"] = lua.table_from(obj, recursive=True)
+    return plain(lua.execute(script.read_text()))
+
+
+def plain(value: Any) -> Any:
+    """A Lua value as Python has it; an empty table counts as an empty mapping."""
+    if lupa.lua_type(value) != "table":
+        return value
+    pairs = {key: plain(item) for key, item in value.items()}
+    return list(pairs.values()) if pairs and list(pairs) == list(range(1, len(pairs) + 1)) else pairs
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def health_cases() -> list[Any]:
+    return [
+        pytest.param(kind, case, id=f"{kind.name}-{Path(case['inputPath']).stem}")
+        for kind in KINDS
+        for case in load(kind / "health_test.yaml")["tests"]
+    ]
+
+
+def cases_of(name: str) -> list[Any]:
+    return [
+        pytest.param(kind / "actions", case, id=f"{Path(case['inputPath']).stem}-{case.get('action', 'discovery')}")
+        for kind in KINDS
+        if (kind / "actions").is_dir()
+        for case in load(kind / "actions" / "action_test.yaml")[name]
+    ]
+
+
+@pytest.mark.parametrize(("kind", "case"), health_cases())
+def test_the_health_of_an_object_is_as_its_test_says(kind: Path, case: dict[str, Any]) -> None:
+    assert run(kind / "health.lua", load(kind / case["inputPath"])) == case["healthStatus"]
+
+
+@pytest.mark.parametrize(("folder", "case"), cases_of("discoveryTests"))
+def test_the_actions_that_make_sense_are_offered(folder: Path, case: dict[str, Any]) -> None:
+    found = run(folder / "discovery.lua", load(folder / case["inputPath"]))
+    offered = [{"name": name, "disabled": action["disabled"]} for name, action in sorted(found.items())]
+    assert offered == case["result"]
+
+
+@pytest.mark.parametrize(("folder", "case"), cases_of("actionTests"))
+def test_an_action_changes_what_its_test_says_and_nothing_else(folder: Path, case: dict[str, Any]) -> None:
+    changed = run(folder / case["action"] / "action.lua", load(folder / case["inputPath"]))
+    assert changed == load(folder / case["expectedOutputPath"])
+
+
+def test_the_action_reconcile_asks_with_the_time_of_the_request() -> None:
+    folder = next(kind for kind in KINDS if kind.name == "DispersedJob") / "actions"
+    before = load(folder / "testdata" / "running.yaml")
+    after = run(folder / "reconcile" / "action.lua", before)
+    asked = after["metadata"].pop("annotations")["dispersed.dev/reconcile-requested-at"]
+    assert asked.endswith("Z")
+    assert after == before
+
+
+def test_the_patch_of_the_config_map_holds_the_scripts_as_they_are() -> None:
+    assert (ARGOCD / "argocd-cm.yaml").read_text() == config_map_patch(ARGOCD), "run make generate"
