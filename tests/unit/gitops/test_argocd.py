@@ -5,29 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import lupa.lua51 as lupa
 import pytest
 import yaml
 
 from dispersed_devenv.argocd import config_map_patch
+from tests.support.argocd import ARGOCD, run
 
-ARGOCD = Path(__file__).parents[3] / "manifests" / "argocd"
 KINDS = sorted((ARGOCD / "resource_customizations").glob("*/*"))
-
-
-def run(script: Path, obj: Any) -> Any:
-    """What a script returns for an object."""
-    lua = lupa.LuaRuntime(unpack_returned_tuples=True)
-    lua.globals()["obj"] = lua.table_from(obj, recursive=True)
-    return plain(lua.execute(script.read_text()))
-
-
-def plain(value: Any) -> Any:
-    """A Lua value as Python has it; an empty table counts as an empty mapping."""
-    if lupa.lua_type(value) != "table":
-        return value
-    pairs = {key: plain(item) for key, item in value.items()}
-    return list(pairs.values()) if pairs and list(pairs) == list(range(1, len(pairs) + 1)) else pairs
 
 
 def load(path: Path) -> Any:
