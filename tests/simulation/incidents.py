@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dispersed_operator.kube.resources import DISPERSED_ACCOUNTS, SECRETS
 from tests.simulation.apiserver import Snapshot
@@ -28,8 +28,16 @@ class Incidents:
     @property
     def account_serves(self) -> bool:
         """Whether the account exists and is not going: without it nothing new is created."""
-        account = self._world.api.find(DISPERSED_ACCOUNTS, self._namespace, ACCOUNT_NAME)
+        account = self._account()
         return account is not None and not account["metadata"].get("deletionTimestamp")
+
+    @property
+    def account_is_gone(self) -> bool:
+        """Whether nobody has a key any more."""
+        return self._account() is None
+
+    def _account(self) -> dict[str, Any] | None:
+        return self._world.api.find(DISPERSED_ACCOUNTS, self._namespace, ACCOUNT_NAME)
 
     def happen(self, trouble: Trouble) -> None:
         """One incident."""
