@@ -106,3 +106,11 @@ def test_an_intent_that_is_not_sent_yet_outlives_the_record_of_an_earlier_job() 
     """The request may be about to leave: the journal says so until it is marked refused or answered."""
     own = _journal(SendState.WON, attempt=2)
     assert _next(memory(own=own), _recorded(1)).own == own
+
+
+@pytest.mark.failure_mode(11)
+def test_that_a_resource_had_records_is_remembered_when_they_are_gone() -> None:
+    """Its next create must not rest on a listing from before."""
+    assert not _next(memory(), a_job().resource).traced
+    seen = _next(memory(), _recorded())
+    assert _next(seen, a_job().resource).traced

@@ -56,8 +56,10 @@ def plan_creation(resource: JobResource, facts: Facts) -> Action:
     since = history_since(resource)
     listing = facts.listing.listing if facts.listing is not None else None
     if facts.listing is None or listing is None or listing.begun <= begun_after or listing.covers_since > since:
-        # Any attempt but the first wants a listing of its own: an older one may miss what the attempt before made.
-        return ReadListing(since=since, begun_after=facts.now if known else begun_after)
+        # Any attempt but the first wants a listing of its own: an older one may miss what the attempt before made, also
+        # where somebody took the records of that attempt away.
+        again = known or facts.memory.traced
+        return ReadListing(since=since, begun_after=facts.now if again else begun_after)
     attempts = range(1, min(known + UNSEEN_ATTEMPTS, MAX_ATTEMPT) + 1)
     recorded = resource.record.attempt if resource.record is not None and resource.record.uuid else 0
     rows = matches(facts.listing, cancel_identities(resource, facts.cluster_id), attempts)

@@ -75,7 +75,8 @@ class Memory:
     what outlives this resource is made. `released`: our finalizer is off, nothing is left to do.
     `inspected`: whether the object lives that an inherited intent was made for. `refused_answers`: texts of a person
     that were answered with an Event.
-    `swept`: a create of which the sweep saw a live job that the resource does not record.
+    `swept`: a create of which the sweep saw a live job that the resource does not record. `traced`: the resource had an
+    intent or a record at some time; without them now, it is not new.
     """
 
     own: OwnAttempt | None = None
@@ -96,6 +97,7 @@ class Memory:
     log_reads: int = 0
     orphan_left: bool = False
     swept: PendingCreate | None = None
+    traced: bool = False
     inspected: Inspected | None = None
     refused_answers: tuple[str, ...] = ()
     released: bool = False

@@ -54,6 +54,16 @@ def test_with_every_precondition_met_the_first_attempt_is_claimed() -> None:
     assert plan_job(a_job().resource, READY) == ClaimIntent(1)
 
 
+@pytest.mark.failure_mode(11)
+def test_a_resource_whose_records_were_taken_away_before_our_eyes_needs_a_listing_begun_now() -> None:
+    """One that is kept from before may have been read while its job was still being committed."""
+    wanted = plan_job(a_job().resource, facts(memory=memory(traced=True)))
+    assert wanted == ReadListing(since=CREATED - 3600, begun_after=MONOTONIC, page_size=50)
+    fresh = plan_job(a_job().resource, facts(memory=memory()))
+    assert isinstance(fresh, ReadListing)
+    assert fresh.begun_after < MONOTONIC, "a new resource shares the listing of its account"
+
+
 @pytest.mark.parametrize(
     ("reason", "builder", "facts_", "because"),
     [
