@@ -14,7 +14,7 @@ RUN python -m venv /opt/dispersed-operator \
  && /opt/dispersed-operator/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes \
       -r requirements/operator.txt \
  && /opt/dispersed-operator/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-index /dist/*.whl \
- && /opt/dispersed-operator/bin/python -m pip uninstall --yes pip
+ && /opt/dispersed-operator/bin/python -m pip uninstall --yes setuptools pip
 
 FROM python:3.12-slim-bookworm
 

@@ -65,6 +65,7 @@ lint: $(STAMP) ## Style, types, import contracts, generated files
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -W error -c 'import dispersed_operator.app, dispersed_operator.cli, dispersed_simulator.app, dispersed_devenv.cli'
 	$(BIN)/python -m dispersed_operator.model.crd --check --docs docs/resources.md crds
 
@@ -88,6 +89,18 @@ generate: $(STAMP) ## Write the CRDs and the generated pages anew
 	$(BIN)/python -m tests.support.failure_modes docs
 	$(BIN)/python -m dispersed_devenv.argocd manifests/argocd
 
+.PHONY: image
+image: $(STAMP) ## Build the image without a container engine and look at it; needs root, buildah, debootstrap
+	$(BIN)/python -m dispersed_devenv.image
+
+.PHONY: sbom
+sbom: ## Write dist/dispersed-operator.cdx.json: what is in the image, from the lock
+	@mkdir -p dist
+	@$(PYTHON) -m venv build/release
+	@build/release/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/release.txt
+	build/release/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON \
+	  --output-file dist/dispersed-operator.cdx.json requirements/operator.txt
+
 .PHONY: lock
 lock: $(STAMP) ## Resolve the requirements anew, with hashes and without index addresses
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -95,6 +108,8 @@ lock: $(STAMP) ## Resolve the requirements anew, with hashes and without index a
 	  --no-header --quiet --output-file requirements/operator.txt
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements/dev.txt
+	$(BIN)/uv pip compile pyproject.toml --extra release --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements/release.txt
 
 .PHONY: clean
 clean: ## Remove the virtual environment and the caches
