@@ -4,8 +4,8 @@
 
 Needs root, `buildah` and `debootstrap` (Debian packages). The base that the Dockerfile names cannot be fetched
 everywhere, so a small Debian with Python, made by debootstrap, stands in for it under the same name; it is kept in the
-cache. What is checked does not depend on the base: every step of the Dockerfile runs, the entry point starts as the user
-that the image names, and nothing is in it that builds software.
+cache. What is checked does not depend on the base: every step of the Dockerfile runs, the entry point starts as the
+user that the image names, and nothing is in it that builds software.
 """
 
 from __future__ import annotations
