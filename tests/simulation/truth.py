@@ -142,7 +142,10 @@ class Judge:
                     found.wrong.append(f"{life.identity.name} was let go while its job {job.uuid} lived")
 
     def _look_at_policy(self, life: Life, jobs: list[Job], found: Findings) -> None:
-        """`deletionPolicy: Orphan` that stood before the deletion: the only job of the object is not ended for it."""
+        """`deletionPolicy: Orphan` that stood before the deletion: the only job of the object is not ended for it. A
+        restored backup takes the job over, and may be older than the policy."""
+        if any(life.identity.uid in other.copied_from for other in self._world.history.lives.values()):
+            return
         in_time = life.kept is not None and life.deleted is not None and life.kept < life.deleted
         if in_time and len(jobs) == 1 and DELETED in (jobs[0].cancel_reason or "") and not life.suspended_at:
             found.wrong.append(f"{life.identity.name}: job {jobs[0].uuid} was to outlive its object and was ended")
