@@ -214,10 +214,13 @@ class ResourceStore:
         return held is not None and version_of(body) < held.version <= known
 
     def _take(self, key: ResourceKey, body: Body, absent_at: int) -> bool:
-        """Hold the body if it is newer than the one held, or than `absent_at` if none is."""
+        """Hold the body if it is newer than the one held, or than `absent_at` if none is. Raises `StateLost` if it is
+        another state of the object under the version that is held: a restored etcd gives versions out twice."""
         version = version_of(body)
         state = self._kinds[key.kind]
         held = state.held.get(key)
+        if held is not None and version == held.version and _identity(body) != _identity(held.body):
+            raise StateLost(f"the API server gave out version {version} of {key} twice")
         if version <= (held.version if held is not None else absent_at):
             return False
         if held is not None:
@@ -258,6 +261,16 @@ class ResourceStore:
             _discard(self._by_uuid, uuid, key)
         if held.account is not None:
             _discard(self._by_account, held.account, key)
+
+
+def _identity(body: Body) -> tuple[Any, ...]:
+    """What cannot differ between two readings of one version. Defaults and pruning are applied when an object is read,
+    so spec and status as a whole can, after the definition of the kind has changed."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    marks = ("uid", "generation", "deletionTimestamp", "finalizers", "annotations")
+    annotations = {name: text for name, text in (metadata.get("annotations") or {}).items() if name != LAST_APPLIED}
+    named = {name: metadata.get(name) for name in marks} | {"annotations": annotations}
+    return *named.values(), status.get("jobUUID"), status.get("create")
 
 
 def _slim(body: Body) -> Body:

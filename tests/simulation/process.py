@@ -26,6 +26,7 @@ from dispersed_operator.config import Settings
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
 from dispersed_operator.effects import Effects
+from dispersed_operator.errors import StateLost
 from dispersed_operator.intents import Intents
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.events import EventRecorder
@@ -129,7 +130,11 @@ class SimulatedProcess:
         if not self.alive or not self.ready:
             return
         key = key_of(body)
-        changed = self.store.remove(key, body) if event_type == "DELETED" else self.store.put(key, body)
+        try:
+            changed = self.store.remove(key, body) if event_type == "DELETED" else self.store.put(key, body)
+        except StateLost as error:
+            self.fail(error)
+            return
         if changed:
             self.queue.add(key)
             if key.kind is Kind.ACCOUNT and event_type == "DELETED":

@@ -44,8 +44,9 @@ def test_a_newer_body_replaces_an_older_one(store: ResourceStore) -> None:
 
 @pytest.mark.parametrize("late", [8, 9], ids=["older", "equal"])
 def test_an_older_or_equal_body_never_replaces_the_one_held(store: ResourceStore, late: int) -> None:
-    store.put(KEY, body(9, status={"jobUUID": "a"}))
-    assert not store.put(KEY, body(late))
+    first = body(9, status={"jobUUID": "a"})
+    store.put(KEY, first)
+    assert not store.put(KEY, first if late == 9 else body(late))
     assert store.by_uuid("a") == {KEY}
 
 
@@ -229,6 +230,35 @@ def test_an_object_read_afresh_that_is_older_than_it_was_known_means_that_the_st
     with pytest.raises(StateLost):
         store.renew(KEY, body(7), 20)
     assert held_version(store) == 20
+
+
+@pytest.mark.failure_mode(69)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"annotations": {"dispersed.dev/paused": "true"}},
+        {"finalizers": ["dispersed.dev/remote-job"]},
+        {"deletionTimestamp": "2026-11-23T10:00:00Z"},
+        {"generation": 7},
+        {"uid": "another"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_two_states_of_an_object_under_one_version_mean_that_the_state_was_lost(
+    store: ResourceStore, change: dict[str, Any]
+) -> None:
+    first = body(20)
+    store.put(KEY, first)
+    with pytest.raises(StateLost, match="twice"):
+        store.put(KEY, {**first, "metadata": {**first["metadata"], **change}})
+    assert store.get(KEY) is not None
+
+
+def test_a_reading_with_other_defaults_is_the_same_state(store: ResourceStore) -> None:
+    """The definition of the kind was changed: the API server applies defaults when it reads."""
+    first = body(20)
+    store.put(KEY, first)
+    assert not store.put(KEY, {**first, "spec": {"deletionPolicy": "Cancel"}})
 
 
 def test_what_came_while_an_object_was_read_is_kept(store: ResourceStore) -> None:
