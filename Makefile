@@ -32,8 +32,9 @@ $(STAMP): pyproject.toml requirements/dev.txt
 install: $(STAMP) ## Create the virtual environment from the hashed locks
 
 .PHONY: binaries
-binaries: $(STAMP) ## Find or build kube-apiserver, etcd, kubectl (once per machine)
+binaries: $(STAMP) ## Find or build kube-apiserver, etcd, kubectl, Helm, kubeconform (once per machine)
 	$(BIN)/python -m dispersed_devenv binaries
+	$(BIN)/python -m dispersed_devenv tools
 
 .PHONY: demo
 demo: $(STAMP) ## The whole story on a real Kubernetes API, told step by step
@@ -68,6 +69,7 @@ lint: $(STAMP) ## Style, types, import contracts, generated files
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -W error -c 'import dispersed_operator.app, dispersed_operator.cli, dispersed_simulator.app, dispersed_devenv.cli'
 	$(BIN)/python -m dispersed_operator.model.crd --check --docs docs/resources.md crds
+	$(BIN)/python -m dispersed_devenv.chart --check
 
 .PHONY: chaos
 chaos: $(STAMP) ## Random episodes with faults and kills on a virtual clock; EPISODES=, WORKERS=, goes on where it stopped
@@ -82,8 +84,9 @@ explore: $(STAMP) ## Every interleaving of two operators over one resource, with
 	$(BIN)/python -m tests.exploration --faults $(FAULTS)
 
 .PHONY: generate
-generate: $(STAMP) ## Write the CRDs and the generated pages anew
+generate: $(STAMP) ## Write the CRDs, the generated pages and the generated parts of the chart anew
 	$(BIN)/python -m dispersed_operator.model.crd --docs docs/resources.md crds
+	$(BIN)/python -m dispersed_devenv.chart
 	$(BIN)/python -m dispersed_operator.telemetry.tables docs
 	$(BIN)/python -m dispersed_devenv.simulator_page docs/simulator.md
 	$(BIN)/python -m tests.support.failure_modes docs

@@ -6,15 +6,27 @@ import pytest
 
 from dispersed_devenv.binaries import find_or_build
 from dispersed_devenv.controlplane import ControlPlane
+from dispersed_devenv.tools import Tools, find_or_build_tools
 from tests.support.controlplane import shared_control_plane
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the programs before the first test that needs them: a build takes longer than a test may."""
-    wanted = any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items)
-    if wanted and not session.config.option.collectonly:
-        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-        find_or_build(report=None if terminal is None else terminal.write_line)
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if session.config.option.collectonly:
+        return
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    report = None if terminal is None else terminal.write_line
+    if "control_plane" in wanted:
+        find_or_build(report=report)
+    if "tools" in wanted:
+        find_or_build_tools(report=report)
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    """Helm and kubeconform."""
+    return find_or_build_tools()
 
 
 @pytest.fixture(scope="session")

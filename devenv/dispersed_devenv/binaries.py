@@ -76,13 +76,18 @@ def cache_home(environ: Mapping[str, str]) -> Path:
     return home / "dispersed-operator"
 
 
+def platform_name() -> str:
+    """System and processor, as Go names them."""
+    return f"{sys.platform}-{_MACHINES.get(platform.machine(), platform.machine())}"
+
+
 def cache_folder(environ: Mapping[str, str], source: Path = gobuild.SOURCE) -> Path:
     """The folder that belongs to this release, platform and version of the sources."""
     digest = hashlib.sha256()
     for name in _SOURCES:
         digest.update((source / name).read_bytes())
-    release, machine = gobuild.kubernetes_version(source), platform.machine()
-    key = f"{release}-{sys.platform}-{_MACHINES.get(machine, machine)}-{digest.hexdigest()[:8]}"
+    release = gobuild.kubernetes_version(source)
+    key = f"{release}-{platform_name()}-{digest.hexdigest()[:8]}"
     return cache_home(environ) / "controlplane" / key
 
 
@@ -104,12 +109,12 @@ def find_or_build(environ: Mapping[str, str] | None = None, report: Report | Non
     `report` is given every line of progress; by default they go to standard error. Raises `NoControlPlaneError`.
     """
     environ = os.environ if environ is None else environ
-    report = report or _print
+    report = report or print_progress
     found = find(environ, report)
     if found is not None:
         return found
     folder = cache_folder(environ)
-    with _lock(folder.parent / f"{folder.name}.lock", report):
+    with build_lock(folder.parent / f"{folder.name}.lock", report):
         if missing_programs(folder):  # nobody built them while we waited
             _build_into(folder, environ, report)
     return Binaries(folder)
@@ -154,16 +159,18 @@ def _ways(environ: Mapping[str, str], folder: Path, go_state: str, wheel_state: 
 
 
 @contextmanager
-def _lock(path: Path, report: Report) -> Iterator[None]:
+def build_lock(path: Path, report: Report) -> Iterator[None]:
+    """Held by one process at a time; `report` hears of it if that means to wait."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            report("another process is building the control plane: waiting for it")
+            report("another process is building the same: waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def _print(line: str) -> None:
+def print_progress(line: str) -> None:
+    """A line to standard error, at once."""
     print(line, file=sys.stderr, flush=True)

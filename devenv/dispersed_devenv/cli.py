@@ -13,12 +13,14 @@ from dispersed_devenv.binaries import NoControlPlaneError, find_or_build
 from dispersed_devenv.controlplane import STOP_ORDER, AlreadyRunningError, ControlPlane, KubectlError
 from dispersed_devenv.demo import run_demo
 from dispersed_devenv.environment import NAMESPACE, REPOSITORY, Environment, PartlyRunningError
+from dispersed_devenv.gobuild import BuildError
 from dispersed_devenv.processes import ProcessError
+from dispersed_devenv.tools import find_or_build_tools
 
 DEFAULT_FOLDER = REPOSITORY / ".dev"
 TOKEN_LIFETIME = timedelta(hours=24)
 OPERATOR_FLAGS = ("--max-clock-offset-seconds", "1000000")  # the simulator's clock may be stepped by hand
-_FAILURES = (NoControlPlaneError, AlreadyRunningError, PartlyRunningError, ProcessError, KubectlError)
+_FAILURES = (NoControlPlaneError, BuildError, AlreadyRunningError, PartlyRunningError, ProcessError, KubectlError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     binaries = commands.add_parser("binaries", help="find or build the programs and print their folder")
     binaries.set_defaults(run=_binaries)
+    tools = commands.add_parser("tools", help="find or build Helm and kubeconform and print their folder")
+    tools.set_defaults(run=_tools)
     demo = commands.add_parser("demo", help="tell the whole story step by step, and leave nothing behind")
     demo.set_defaults(run=_demo)
     for name, run, summary in (
@@ -83,6 +87,12 @@ def _add_up_flags(command: argparse.ArgumentParser) -> None:
 def _binaries(arguments: argparse.Namespace) -> int:
     del arguments
     print(find_or_build().folder)
+    return 0
+
+
+def _tools(arguments: argparse.Namespace) -> int:
+    del arguments
+    print(find_or_build_tools().folder)
     return 0
 
 

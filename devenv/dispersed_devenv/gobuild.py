@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -83,22 +83,51 @@ def toolchain_version(requirement: str) -> str:
     return match.group(1)
 
 
-def build(go: Path, output: Path, *, environ: Mapping[str, str], report: Report, work: Path) -> None:
-    """Build the control plane to the file `output`; `work` is a scratch folder for logs.
+def build(
+    go: Path,
+    output: Path,
+    *,
+    environ: Mapping[str, str],
+    report: Report,
+    work: Path,
+    source: Path = SOURCE,
+    programs: Sequence[str] = (".",),
+    linking: str | None = None,
+) -> None:
+    """Build the control plane, or the `programs` (packages) of another module at `source`, to the file `output`, or
+    into it if it is a folder; `work` is a scratch folder for logs.
 
     Raises `BuildError` with the end of Go's own output.
     """
     environment = _go_environment(environ)
-    packages = _download(go, environment, report, work)
+    packages = _download(go, environment, report, work=work, source=source, programs=programs)
     report(f"compiling up to {packages} packages; from nothing this takes some minutes, and it happens only once")
+    flags = linker_flags(kubernetes_version()) if linking is None else linking
     command = [str(go), "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false"]
-    command += ["-ldflags", linker_flags(kubernetes_version()), "-o", str(output), "."]
+    command += ["-ldflags", flags, "-o", str(output), *programs]
 
     def compiled(log: Path) -> str:
         return f"{len(log.read_bytes().splitlines())} of up to {packages} packages done"
 
     log = work / "build.log"
-    _run(command, "compiling", cwd=SOURCE, log=log, environ=environment, report=report, progress=compiled)
+    _run(command, "compiling", cwd=source, log=log, environ=environment, report=report, progress=compiled)
+
+
+def fetch_module(
+    go: Path, module: str, *, environ: Mapping[str, str], report: Report, work: Path, source: Path
+) -> Path:
+    """The folder with the files of a module that `source` requires, fetched and checked against its go.sum.
+
+    Raises `BuildError`.
+    """
+    listing, environment = work / "module.txt", _go_environment(environ)
+    for command in (
+        [str(go), "mod", "download", module],
+        [str(go), "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module],
+    ):
+        log = work / "module.log"
+        _run(command, f"fetching {module}", cwd=source, log=log, environ=environment, report=report, stdout=listing)
+    return Path(listing.read_text().strip())
 
 
 def linker_flags(version: str) -> str:
@@ -111,11 +140,13 @@ def linker_flags(version: str) -> str:
     return " ".join(flags)
 
 
-def _download(go: Path, environment: Mapping[str, str], report: Report, work: Path) -> int:
+def _download(
+    go: Path, environment: Mapping[str, str], report: Report, *, work: Path, source: Path, programs: Sequence[str]
+) -> int:
     """Fetch the modules that the build needs and no others. The number of packages to compile."""
     report("fetching modules (about 1 GB when nothing is cached)")
     listing, log = work / "packages.txt", work / "download.log"
-    command = [str(go), "list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", "."]
+    command = [str(go), "list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", *programs]
 
     def fetched(log: Path) -> str:
         return f"{log.read_bytes().count(b'go: downloading')} modules fetched"
@@ -125,7 +156,7 @@ def _download(go: Path, environment: Mapping[str, str], report: Report, work: Pa
             _run(
                 command,
                 "fetching modules",
-                cwd=SOURCE,
+                cwd=source,
                 log=log,
                 environ=environment,
                 report=report,
