@@ -32,6 +32,8 @@ commands:
   reap      show remote jobs that nobody will end any more, and end them with --yes; needs only an API key
   conformance
             check that the service behaves as the operator relies on; needs only an API key
+  uninstall-check
+            say whether the operator may be uninstalled: not while a DispersedJob needs it
   version   print the version
 
 examples:
@@ -66,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _reap(parsed)
         if parsed.command == "conformance":
             return _conformance(parsed)
+        if parsed.command == "uninstall-check":
+            return _uninstall_check(parsed)
     except SettingsError as error:
         print(f"dispersed-operator: {error}", file=sys.stderr)
         return 2
@@ -91,6 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_logs(commands)
     _add_reap(commands)
     _add_conformance(commands)
+    _add_uninstall_check(commands)
     commands.add_parser("version", description="Print the version.", allow_abbrev=False)
     return parser
 
@@ -178,6 +183,25 @@ def _add_conformance(commands: argparse._SubParsersAction[argparse.ArgumentParse
     _add_settings(conformance, "max_clock_offset_seconds", "remote_proxy", "remote_ca_file")
 
 
+def _add_uninstall_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = commands.add_parser(
+        "uninstall-check",
+        usage="dispersed-operator uninstall-check [--cancel] [flags]",
+        description="Say which DispersedJobs still need the operator: those that live, and those that it may yet "
+        "create. With --cancel delete them, and wait until the operator has ended them. Exit code 1 if it must stay.",
+        allow_abbrev=False,
+    )
+    check.add_argument("--cancel", action="store_true", help="delete what is not over; without it nothing is changed")
+    check.add_argument(
+        "--wait-seconds",
+        type=_seconds,
+        default=240.0,
+        metavar="SECONDS",
+        help="how long to wait for the end of what was deleted (default: 240)",
+    )
+    _add_settings(check, "namespaces", "kubeconfig", "context", "kube_proxy")
+
+
 def _add_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base-url", metavar="URL", help="address of the API [DISPERSED_BASE_URL]")
     for half in ("public", "secret"):
@@ -258,6 +282,13 @@ def _conformance(parsed: argparse.Namespace) -> int:
     from dispersed_operator.conformance import report_conformance  # noqa: PLC0415 - as above
 
     return asyncio.run(report_conformance(settings, key, as_json=parsed.output == "json"))
+
+
+def _uninstall_check(parsed: argparse.Namespace) -> int:
+    settings = _settings(parsed)
+    from dispersed_operator.uninstall_command import check_uninstall  # noqa: PLC0415 - as above
+
+    return asyncio.run(check_uninstall(settings, cancel=parsed.cancel, patience=parsed.wait_seconds))
 
 
 def _key(parsed: argparse.Namespace) -> KeyAtHand:

@@ -26,6 +26,7 @@ def test_the_help_names_every_command_the_environment_and_the_exit_codes(capsys:
         "logs",
         "reap",
         "conformance",
+        "uninstall-check",
         "version",
         "examples:",
         "environment:",
@@ -36,7 +37,7 @@ def test_the_help_names_every_command_the_environment_and_the_exit_codes(capsys:
 
 
 def test_every_line_of_help_fits_a_terminal_of_120_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["run"], ["logs"], ["reap"], ["conformance"], ["version"]):
+    for arguments in ([], ["run"], ["logs"], ["reap"], ["conformance"], ["uninstall-check"], ["version"]):
         assert max(map(len, help_of(arguments, capsys).splitlines())) <= 120
 
 
