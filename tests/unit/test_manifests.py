@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
+from dispersed_devenv import chart
 from dispersed_operator.cli import build_parser
 from dispersed_operator.config import load_settings
+from dispersed_operator.errors import SettingsError
+from dispersed_operator.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
-BASE = ROOT / "manifests" / "base"
+MANIFESTS = ROOT / "manifests"
+BASE = MANIFESTS / "base"
 
 
 def documents(name: str) -> list[dict[str, Any]]:
@@ -135,3 +141,56 @@ def test_the_image_runs_as_the_user_of_the_pod_and_as_nobody_else() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     users = [line.removeprefix("USER ") for line in lines if line.startswith("USER ")]
     assert users == [f"{pod()['securityContext']['runAsUser']}:{pod()['securityContext']['runAsGroup']}"]
+
+
+def rules_of(role: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(role["rules"])
+
+
+def test_a_served_namespace_grants_what_the_cluster_role_grants_on_namespaced_objects() -> None:
+    cluster_wide = {"dispersedorphans", "dispersedorphans/status", "namespaces", "customresourcedefinitions"}
+    role, _ = documents("rbac.yaml")
+    (served,) = yaml.safe_load_all((MANIFESTS / "served-namespace" / "role.yaml").read_text())
+    assert rules_of(served) == [rule for rule in rules_of(role) if not cluster_wide & set(rule["resources"])]
+
+
+def test_the_namespaced_overlay_does_not_start_before_somebody_set_its_cluster_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (patch,) = yaml.safe_load_all((MANIFESTS / "overlays" / "namespaced" / "settings.yaml").read_text())
+    (container,) = patch["spec"]["template"]["spec"]["containers"]
+    for entry in container["env"]:
+        monkeypatch.setenv(entry["name"], entry["value"])
+    with pytest.raises(SettingsError, match="DISPERSED_OPERATOR_CLUSTER_ID"):
+        load_settings()
+
+
+def test_the_alerts_are_those_of_the_docs() -> None:
+    (rule,) = yaml.safe_load_all((MANIFESTS / "components" / "prometheus-rule" / "prometheusrule.yaml").read_text())
+    (group,) = rule["spec"]["groups"]
+    alerts = [(alert["expr"], alert.get("for", "")) for alert in group["rules"]]
+    page = (ROOT / "docs" / "metrics.md").read_text().partition("## What to alert on")[2]
+    rows = re.findall(r"^\| `([^`]+)`(?: for (\d+) minutes)? \|", page, re.MULTILINE)
+    assert alerts == [(expression, f"{minutes}m" if minutes else "") for expression, minutes in rows]
+
+
+def test_each_alert_is_about_metrics_that_exist() -> None:
+    text = (MANIFESTS / "components" / "prometheus-rule" / "prometheusrule.yaml").read_text()
+    known = {row.name for row in Metrics().catalogue()}
+    named = set(re.findall(r"\bdispersed_operator_\w+", text))
+    assert named
+    assert named <= known
+
+
+def test_the_chart_agrees_with_crds_manifests_settings_and_version() -> None:
+    assert chart.main(["--check"]) == 0
+
+
+def test_a_chart_that_lags_behind_is_noticed(tmp_path: Path) -> None:
+    for name in ("charts", "crds", "manifests"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    role = tmp_path / "manifests" / "served-namespace" / "role.yaml"
+    role.write_text(role.read_text().replace("verbs: [create, patch]", "verbs: [create]"))
+    old = [path.name for path, text in chart.generated_files(tmp_path).items() if path.read_text() != text]
+    assert old == ["rules.yaml"]

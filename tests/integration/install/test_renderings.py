@@ -1,0 +1,138 @@
+"""Kustomize and Helm install the same objects, and kubeconform accepts every one of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dispersed_devenv.controlplane import ControlPlane
+from dispersed_devenv.tools import Tools
+from tests.integration.install.conftest import CLUSTER_ID
+from tests.support.openapi_schemas import write_schemas
+from tests.support.rendering import Body, is_hook, name_of, normalised, template
+
+EVERYTHING = (
+    "--set=networkPolicy.enabled=true,podDisruptionBudget.enabled=true,serviceMonitor.enabled=true",
+    "--set=prometheusRule.enabled=true,userRoles.enabled=true",
+)
+NAMESPACED = ("--set=namespaces={team-a}", f"--set=clusterId={CLUSTER_ID}")
+FLAGS = {
+    "base": (),
+    "cluster-wide": ("--set=userRoles.enabled=true",),
+    "everything": EVERYTHING,
+    "namespaced": NAMESPACED,
+}
+PROXY = {
+    "name": "DISPERSED_OPERATOR_REMOTE_PROXY",
+    "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "url"}},
+}
+MORE_FLAGS = {
+    "two namespaces, jobs cancelled": (*NAMESPACED, "--set=namespaces={team-a,team-b},uninstall.liveJobs=Cancel"),
+    "settings and extras": (
+        "--set=settings.logLevel=debug,settings.workers=4,settings.remoteCaFile=/etc/ca/ca.pem",
+        f"--set-json=extraEnv={json.dumps([PROXY])}",
+        f"--set-json=extraVolumes={json.dumps([{'name': 'ca', 'configMap': {'name': 'ca'}}])}",
+        f"--set-json=extraVolumeMounts={json.dumps([{'name': 'ca', 'mountPath': '/etc/ca'}])}",
+        f"--set-json=tolerations={json.dumps([{'operator': 'Exists'}])}",
+        "--set=imagePullSecrets[0].name=pull,priorityClassName=system-cluster-critical,podLabels.team=gpu",
+        "--set=nodeSelector.disk=ssd,image.pullPolicy=Always,podAnnotations.note=x",
+    ),
+}
+
+
+def kustomized(plane: ControlPlane, folder: Path) -> list[Body]:
+    return list(yaml.safe_load_all(plane.kubectl("kustomize", str(folder))))
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_kustomize_and_helm_render_the_same_objects(
+    plane: ControlPlane, tools: Tools, overlays: dict[str, Path], name: str
+) -> None:
+    by_kustomize, by_helm = normalised(kustomized(plane, overlays[name])), normalised(template(tools, *FLAGS[name]))
+    assert by_kustomize.keys() == by_helm.keys()
+    for key, body in by_kustomize.items():
+        assert by_helm[key] == body, key
+
+
+def test_a_difference_of_one_field_is_noticed(plane: ControlPlane, tools: Tools, overlays: dict[str, Path]) -> None:
+    other = template(tools, "--set=resources.requests.cpu=101m")
+    assert normalised(kustomized(plane, overlays["base"])) != normalised(other)
+
+
+def test_a_namespaced_installation_has_no_right_over_the_cluster(
+    plane: ControlPlane, tools: Tools, overlays: dict[str, Path]
+) -> None:
+    for documents in (kustomized(plane, overlays["namespaced"]), template(tools, *NAMESPACED)):
+        kinds = {document["kind"] for document in documents}
+        assert not {kind for kind in kinds if kind.startswith("ClusterRole")}
+        assert {"Role", "RoleBinding"} <= kinds
+        assert "dispersedorphans.dispersed.dev" not in {document["metadata"]["name"] for document in documents}
+
+
+def test_helm_keeps_the_definitions_on_uninstall(tools: Tools) -> None:
+    definitions = [body for body in template(tools) if body["kind"] == "CustomResourceDefinition"]
+    assert len(definitions) == 3
+    assert {body["metadata"]["annotations"]["helm.sh/resource-policy"] for body in definitions} == {"keep"}
+
+
+def test_the_rights_to_look_before_an_uninstall_exist_only_during_it(tools: Tools) -> None:
+    hooks = {name_of(body): body for body in template(tools) if is_hook(body)}
+    assert {name.partition("/")[0] for name in hooks} == {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Job"}
+    for body in hooks.values():
+        assert body["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+    assert hooks["ClusterRole//dispersed-operator-uninstall"]["rules"] == [
+        {"apiGroups": ["dispersed.dev"], "resources": ["dispersedjobs"], "verbs": ["list"]}
+    ]
+
+
+@pytest.fixture(scope="module")
+def rendered(plane: ControlPlane, tools: Tools, overlays: dict[str, Path]) -> dict[str, list[Body]]:
+    """Everything that can be rendered, by name."""
+    found = {f"kustomize: {name}": kustomized(plane, folder) for name, folder in overlays.items()}
+    return found | {f"helm: {name}": template(tools, *flags) for name, flags in (FLAGS | MORE_FLAGS).items()}
+
+
+@pytest.fixture(scope="module")
+def schemas(plane: ControlPlane, rendered: dict[str, list[Body]], tmp_path_factory: pytest.TempPathFactory) -> str:
+    versions = {document["apiVersion"] for documents in rendered.values() for document in documents}
+    return write_schemas(plane, tmp_path_factory.mktemp("schemas"), versions)
+
+
+def conform(tools: Tools, schemas: str, documents: list[Body]) -> tuple[int, Body]:
+    answer = subprocess.run(
+        [str(tools.kubeconform), "-strict", "-summary", "-output=json", f"-schema-location={schemas}", "-"],
+        input=yaml.safe_dump_all(documents), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return answer.returncode, json.loads(answer.stdout)
+
+
+def test_kubeconform_accepts_everything_that_is_rendered(
+    tools: Tools, schemas: str, rendered: dict[str, list[Body]]
+) -> None:
+    for name, documents in rendered.items():
+        status, answer = conform(tools, schemas, documents)
+        assert status == 0, (name, answer)
+        assert answer["summary"] == {"valid": len(documents), "invalid": 0, "errors": 0, "skipped": 0}, name
+
+
+def test_kubeconform_refuses_an_unknown_field_and_a_wrong_type(
+    tools: Tools, schemas: str, rendered: dict[str, list[Body]]
+) -> None:
+    (deployment,) = [body for body in rendered["helm: base"] if body["kind"] == "Deployment"]
+    misspelt = {**deployment, "spec": {**deployment["spec"], "replica": 1}}
+    wrong = {**deployment, "spec": {**deployment["spec"], "replicas": "one"}}
+    for body in (misspelt, wrong):
+        status, answer = conform(tools, schemas, [body])
+        assert (status, answer["summary"]["invalid"]) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["base", "cluster-wide", "everything"])
+def test_the_api_server_accepts_every_manifest(plane: ControlPlane, overlays: dict[str, Path], name: str) -> None:
+    plane.apply(overlays["base"])
+    documents = kustomized(plane, overlays[name])
+    answer = plane.kubectl("apply", "--server-side", "--dry-run=server", "-k", str(overlays[name]))
+    assert answer.count("serverside-applied (server dry run)") == len(documents)
