@@ -15,8 +15,8 @@ def test_the_table_has_the_72_modes_of_the_protocol() -> None:
     assert sorted(failure_modes.MODES) == list(range(1, 73))
 
 
-def test_only_four_modes_wait_for_a_feature() -> None:
-    assert {number for number, mode in failure_modes.MODES.items() if mode.waits} == {32, 44, 46, 58}
+def test_only_two_modes_wait_for_a_feature() -> None:
+    assert {number for number, mode in failure_modes.MODES.items() if mode.waits} == {44, 46}
 
 
 def test_a_mode_without_a_test_is_missed() -> None:

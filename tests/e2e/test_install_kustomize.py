@@ -1,0 +1,99 @@
+"""The overlays on a real control plane: applied as docs/install.md says, and the operator run under what they grant."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dispersed_devenv.binaries import find_or_build
+from dispersed_devenv.controlplane import ControlPlane
+from tests.support.controlplane import CRDS, temporary_control_plane
+from tests.support.installation import start_installed_operator
+from tests.support.rendering import NAMESPACE, ROOT
+from tests.support.world import World
+
+OVERLAYS = ROOT / "manifests" / "overlays"
+
+
+@pytest.fixture
+def bare_plane() -> Iterator[ControlPlane]:
+    find_or_build()
+    with temporary_control_plane() as plane:
+        yield plane
+
+
+def may(plane: ControlPlane, user: str, verb: str, plural: str, namespace: str) -> bool:
+    """What the API server's own authorizer says."""
+    asked = {"verb": verb, "group": "dispersed.dev", "resource": plural, "namespace": namespace}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": asked},
+    }
+    answer = json.loads(plane.kubectl("create", "-o", "json", "-f", "-", input=json.dumps(review)))
+    return bool(answer["status"]["allowed"])
+
+
+def test_the_cluster_wide_overlay_runs_a_job_and_gives_people_their_rights(
+    bare_plane: ControlPlane, tmp_path: Path
+) -> None:
+    bare_plane.apply(OVERLAYS / "cluster-wide")
+    with World(bare_plane, tmp_path / "world", "team-a") as world:
+        start_installed_operator(world)
+        world.add_account()
+        world.add_batch()
+        world.wait_condition("batch", "Complete")
+        world.check_truth()
+
+        for role in ("view", "edit", "admin"):
+            world.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}")
+        table = {
+            (user, verb, plural): may(bare_plane, user, verb, plural, "team-a")
+            for user in ("view", "edit", "admin")
+            for verb in ("list", "create", "delete")
+            for plural in ("dispersedjobs", "dispersedaccounts")
+        }
+        assert {key for key, allowed in table.items() if allowed} == {
+            *((user, "list", plural) for user in ("view", "edit", "admin") for plural in
+              ("dispersedjobs", "dispersedaccounts")),
+            *((user, verb, "dispersedjobs") for user in ("edit", "admin") for verb in ("create", "delete")),
+            *(("admin", verb, "dispersedaccounts") for verb in ("create", "delete")),
+        }  # fmt: skip
+        assert not may(bare_plane, "admin", "list", "dispersedjobs", "default"), "only where the role is bound"
+
+
+def test_the_namespaced_overlay_serves_its_namespace_without_a_right_over_the_cluster(
+    bare_plane: ControlPlane, tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "manifests", tmp_path / "manifests")
+    shutil.copytree(CRDS, tmp_path / "crds")
+    overlay = tmp_path / "manifests" / "overlays" / "namespaced"
+    bare_plane.apply(tmp_path / "manifests" / "base" / "namespace.yaml")
+    uid = bare_plane.kubectl("get", "namespace", NAMESPACE, "-o", "jsonpath={.metadata.uid}")
+    settings = overlay / "settings.yaml"
+    settings.write_text(settings.read_text().replace('"NOT SET: see overlays/namespaced/settings.yaml"', uid))
+
+    with (
+        World(bare_plane, tmp_path / "served", "team-a") as served,
+        World(bare_plane, tmp_path / "other", "team-b") as other,
+    ):
+        bare_plane.apply(overlay)
+        assert "dispersed-operator" not in bare_plane.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
+        assert "dispersedorphans" not in bare_plane.kubectl("get", "crd", "-o", "name")
+        operator = start_installed_operator(served)
+        for world in (served, other):
+            world.add_account()
+            world.add_batch()
+        served.wait_condition("batch", "Complete")
+        served.add_persistent()
+        served.wait_condition("server", "Ready")
+        served.delete("server")
+        served.wait_gone("server")
+        assert served.live_jobs() == []
+        assert len(served.posts()) == 2, "one for each job"
+        assert other.status("batch") == {}, "a namespace that is not served"
+        assert "forbidden" not in operator.log.read_text().lower()
