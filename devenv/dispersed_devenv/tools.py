@@ -54,9 +54,9 @@ class Tools:
         return programs and all(path.is_file() for path in self.monitoring_definitions)
 
 
-def cached_tools(environ: Mapping[str, str]) -> Tools:
+def cached_tools(environ: Mapping[str, str], source: Path = SOURCE) -> Tools:
     """Where they belong, whether they are there or not; other versions have another folder."""
-    digest = hashlib.sha256(b"".join((SOURCE / name).read_bytes() for name in ("go.mod", "go.sum"))).hexdigest()
+    digest = hashlib.sha256(b"".join((source / name).read_bytes() for name in ("go.mod", "go.sum"))).hexdigest()
     return Tools(cache_home(environ) / "tools" / f"{platform_name()}-{digest[:8]}")
 
 

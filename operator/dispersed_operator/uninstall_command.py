@@ -54,8 +54,8 @@ async def check_uninstall(settings: Settings, *, cancel: bool, patience: float) 
 def report(plan: UninstallPlan, *, cancel: bool) -> str:
     """What was found, for a person."""
     if not plan.needing:
-        held = f" {plan.held} that are over keep a finalizer that only an operator takes off." if plan.held else ""
-        return f"No DispersedJob needs the operator.{held}\n"
+        held = f"{plan.held} that are over carry a finalizer. Only an operator takes it off.\n" if plan.held else ""
+        return f"No DispersedJob needs the operator.\n{held}"
     rows = [(f"{item.key.namespace}/{item.key.name}", item.phase, item.because) for item in plan.needing]
     return aligned(_HEADER, rows) + (_OUTLIVES if cancel and _stuck(plan) else _REFUSED)
 

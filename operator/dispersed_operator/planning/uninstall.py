@@ -65,7 +65,8 @@ def plan_uninstall(resources: Iterable[JobResource]) -> UninstallPlan:
 def why_needed(resource: JobResource) -> str:
     """Why the operator must not go yet, as the rest of a sentence about the resource; "" if it may."""
     if resource.deleting:
-        return "is being deleted" if resource.has_finalizer else ""
+        # Without our finalizer another one keeps it, and with any trace the operator still ends its job (protocol D1).
+        return "is being deleted" if resource.has_finalizer or _unsettled(resource) else ""
     if resource.pending_create() is not None:
         return "has a create whose outcome is not known"
     record = resource.record
@@ -78,6 +79,12 @@ def why_needed(resource: JobResource) -> str:
     if uuid:
         return f"has the remote job {uuid}"
     return "" if resource.suspend_wanted else "has no remote job yet, and the operator may create one"
+
+
+def _unsettled(resource: JobResource) -> bool:
+    ended = resource.record is not None and resource.record.ended
+    over = ended or _terminal(resource)
+    return resource.has_trace and (resource.pending_create() is not None or not over)
 
 
 def _terminal(resource: JobResource) -> bool:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dispersed_devenv.controlplane import ControlPlane
+from dispersed_devenv.controlplane import ControlPlane, KubectlError
 from dispersed_devenv.tools import Tools
 from tests.integration.install.conftest import CLUSTER_ID
 from tests.support.openapi_schemas import write_schemas
-from tests.support.rendering import Body, is_hook, name_of, normalised, template
+from tests.support.rendering import NAMESPACE, Body, is_hook, name_of, normalised, template
 
 EVERYTHING = (
     "--set=networkPolicy.enabled=true,podDisruptionBudget.enabled=true,serviceMonitor.enabled=true",
@@ -136,3 +136,16 @@ def test_the_api_server_accepts_every_manifest(plane: ControlPlane, overlays: di
     documents = kustomized(plane, overlays[name])
     answer = plane.kubectl("apply", "--server-side", "--dry-run=server", "-k", str(overlays[name]))
     assert answer.count("serverside-applied (server dry run)") == len(documents)
+
+
+def test_a_restricted_namespace_admits_the_pod_of_the_hook(
+    plane: ControlPlane, overlays: dict[str, Path], rendered: dict[str, list[Body]]
+) -> None:
+    plane.apply(overlays["base"])
+    (job,) = [body for body in rendered["helm: base"] if body["kind"] == "Job"]
+    spec = job["spec"]["template"]["spec"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial", "namespace": NAMESPACE}, "spec": spec}
+    assert "created" in plane.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))
+    spec["securityContext"]["runAsNonRoot"] = False
+    with pytest.raises(KubectlError, match="violates PodSecurity"):
+        plane.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))

@@ -46,6 +46,10 @@ NEEDED = {
     ),
     "it is being deleted": (a_job().created().deleting(), "is being deleted"),
     "it is over and being deleted": (with_condition(a_job().created(), "Complete").deleting(), "is being deleted"),
+    "it is being deleted, and our finalizer was stripped while it lives": (
+        a_job().record().metadata(deletionTimestamp="2026-11-20T00:00:00Z"),
+        "is being deleted",
+    ),
     "a newer attempt than the one that is over": (
         with_condition(a_job().record().intent(an_intent(attempt=2)), "Failed"),
         "has a create whose outcome is not known",
