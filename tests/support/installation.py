@@ -19,7 +19,7 @@ from typing import Any
 from dispersed_devenv.controlplane import ControlPlane
 from dispersed_devenv.services import OperatorService
 from dispersed_devenv.tools import Tools
-from tests.support.rendering import CHART, NAMESPACE, RELEASE, ROOT, run_helm
+from tests.support.rendering import CHART, NAMESPACE, RELEASE, ROOT, helm_environment, run_helm
 from tests.support.world import PATIENT_CLOCK, World, wait_for
 
 Body = dict[str, Any]
@@ -78,7 +78,7 @@ def start_installed_operator(world: World, name: str = "operator") -> OperatorSe
 def uninstall(plane: ControlPlane, tools: Tools, folder: Path) -> Uninstall:
     """helm uninstall, with the hook's command executed by the test as the hook's service account."""
     command = [str(tools.helm), "uninstall", RELEASE, "--namespace", NAMESPACE, f"--timeout={SECONDS}s"]
-    environment = {**os.environ, "KUBECONFIG": str(plane.kubeconfig), "HELM_PLUGINS": os.devnull}
+    environment = helm_environment(plane.kubeconfig)
     helm = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         wait_for(lambda: _fresh_hook(plane), what="Helm has made the Job of its hook", seconds=SECONDS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,16 +37,22 @@ class HelmError(Exception):
 
 def run_helm(tools: Tools, *arguments: str, kubeconfig: Path | None = None) -> str:
     """Helm's standard output; without a kubeconfig it knows no cluster. Raises HelmError."""
-    environment = {
-        "PATH": os.defpath,
-        "HOME": str(tools.folder),
-        "KUBECONFIG": str(kubeconfig or os.devnull),
-        "HELM_PLUGINS": os.devnull,
-    }
-    answer = subprocess.run([str(tools.helm), *arguments], capture_output=True, text=True, check=False, env=environment)
+    command = [str(tools.helm), *arguments]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=helm_environment(kubeconfig))
     if answer.returncode != 0:
         raise HelmError(answer.stderr)
     return answer.stdout
+
+
+def helm_environment(kubeconfig: Path | None) -> dict[str, str]:
+    """An environment that sets the user's own files and plugins aside; caches go beside the kubeconfig."""
+    home = tempfile.gettempdir() if kubeconfig is None else str(kubeconfig.parent)
+    return {
+        "PATH": os.defpath,
+        "HOME": home,
+        "KUBECONFIG": str(kubeconfig or os.devnull),
+        "HELM_PLUGINS": os.devnull,
+    }
 
 
 def template(tools: Tools, *flags: str, namespace: str = NAMESPACE) -> list[Body]:
