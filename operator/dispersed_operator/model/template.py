@@ -14,12 +14,22 @@ from pydantic import ConfigDict, Field
 from dispersed_operator.model import cel
 from dispersed_operator.model.base import ResourceModel, optional_list
 from dispersed_operator.model.cel import FORBIDDEN, REQUIRED, Rule, matches
+from dispersed_operator.model.sources import (
+    TAG_RULE,
+    EnvFromSource,
+    EnvVarSource,
+    PullSecretRef,
+    SSHKeyRef,
+    Volume,
+    image_rules,
+    one_of,
+)
 
 RESERVED_ENV_NAMES = ("DISPERSED_K8S_TOKEN", "SSH_PUBKEY", "CONTAINER_ACCESS_TOKEN")
 
 _NOT_ASCII = "only ASCII text can be signed: replace the other characters"
 _UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-_SSH_KEY = (
+SSH_KEY_PATTERN = (
     r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)"
     r"|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) AAAA"
 )
@@ -33,7 +43,18 @@ class PortProtocol(StrEnum):
 
 
 class EnvVar(ResourceModel):
-    """One environment variable of the container."""
+    """One environment variable of the container. It overrides one of the same name that comes by `envFrom`."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel.rules(
+            *one_of(
+                "value",
+                "valueFrom",
+                both="value and valueFrom exclude each other: keep one of them",
+                neither="a variable needs a value: set value (it may be empty) or valueFrom",
+            )
+        )
+    )
 
     name: Annotated[
         str,
@@ -54,7 +75,7 @@ class EnvVar(ResourceModel):
     DISPERSED_K8S_TOKEN, SSH_PUBKEY and CONTAINER_ACCESS_TOKEN are reserved."""
 
     value: Annotated[
-        str,
+        str | None,
         cel.text(
             32768,
             matches(
@@ -63,9 +84,12 @@ class EnvVar(ResourceModel):
             shortest=0,
             shown=False,
         ),
-    ]
+    ] = None
     """Value of the variable: ASCII text, tabs and line ends included, at most 32768 characters. It is sent to a machine
-    of a third party."""
+    of a third party. Everybody who may read the resource sees it: use `valueFrom` for what is secret."""
+
+    value_from: EnvVarSource | None = None
+    """Where the value comes from. It is read once, when the job is created."""
 
 
 class Port(ResourceModel):
@@ -112,12 +136,23 @@ class Port(ResourceModel):
 class SSH(ResourceModel):
     """Access by ssh. Publishes port 22; the image must start an ssh server."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel.rules(
+            *one_of(
+                "publicKey",
+                "publicKeySecretRef",
+                both="publicKey and publicKeySecretRef exclude each other: keep one of them",
+                neither="ssh needs a key that may log in: set publicKey or publicKeySecretRef",
+            )
+        )
+    )
+
     public_key: Annotated[
-        str,
+        str | None,
         cel.text(
             8192,
             matches(
-                _SSH_KEY,
+                SSH_KEY_PATTERN,
                 "not an OpenSSH public key: paste the line of your .pub file, which begins with ssh-ed25519, ssh-rsa, "
                 "ecdsa-sha2-nistp256 or another known type",
                 reason=FORBIDDEN,
@@ -128,8 +163,11 @@ class SSH(ResourceModel):
                 reason=FORBIDDEN,
             ),
         ),
-    ]
+    ] = None
     """OpenSSH public key that may log in: the one line of a .pub file, for example `ssh-ed25519 AAAA... me@example`."""
+
+    public_key_secret_ref: SSHKeyRef | None = None
+    """A Secret that holds the public key, instead of `publicKey`."""
 
     user: Annotated[
         str,
@@ -247,35 +285,15 @@ class JobTemplate(ResourceModel):
     description: Annotated[str | None, cel.text(2000, matches(cel.TEXT, _NOT_ASCII), shortest=0)] = None
     """Description of the remote job, ASCII text, at most 2000 characters."""
 
-    image: Annotated[
-        str,
-        cel.text(
-            255,
-            Rule(
-                "!self.matches(r':[^/]*$') || self.contains('@')",
-                "image must not contain a tag: move what follows the colon to spec.template.tag",
-                FORBIDDEN,
-            ),
-            Rule(
-                "!self.contains('@')",
-                "image must not contain a digest, the service knows tags only: remove it and set spec.template.tag",
-                FORBIDDEN,
-            ),
-            matches(
-                "^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
-                "not an image name: write it like registry.example.com:5000/team/worker, "
-                "with the tag in spec.template.tag",
-            ),
-        ),
-    ]
+    image: Annotated[str, cel.text(255, *image_rules("spec.template.tag"))]
     """Container image without tag and digest, for example `registry.example.com:5000/team/worker`. The service can not
     override the command of the image: configure it by `env`."""
 
-    tag: Annotated[
-        str,
-        cel.text(128, matches("^[A-Za-z0-9_][A-Za-z0-9._-]*$", "not a tag: use letters, digits, '_', '.' and '-'")),
-    ] = "latest"
+    tag: Annotated[str, cel.text(128, TAG_RULE)] = "latest"
     """Tag of the image. `latest` may be another image tomorrow: name a fixed tag for work that must be repeatable."""
+
+    image_pull_secret_ref: PullSecretRef | None = None
+    """Login for the registry of `image`. Not needed for a public image."""
 
     env: Annotated[
         tuple[EnvVar, ...],
@@ -287,6 +305,10 @@ class JobTemplate(ResourceModel):
         ),
     ] = optional_list()
     """Environment variables of the container."""
+
+    env_from: Annotated[tuple[EnvFromSource, ...], Field(max_length=32)] = optional_list()
+    """Secrets and ConfigMaps whose keys become environment variables. A later entry overrides an earlier one, and `env`
+    overrides them all."""
 
     ports: Annotated[
         tuple[Port, ...],
@@ -308,6 +330,17 @@ class JobTemplate(ResourceModel):
     """Address ranges (IPv4 or IPv6, with a prefix length) that may connect to the published ports, ssh included.
     Required for a Persistent job and wherever `ports` or `ssh` is set. There is no default: `0.0.0.0/0` (everyone) must
     be written out."""
+
+    volumes: Annotated[
+        tuple[Volume, ...],
+        Field(
+            max_length=16,
+            json_schema_extra=cel.rules(
+                cel.unique("mountPath", "two volumes have the same mountPath: change one of them")
+            ),
+        ),
+    ] = optional_list()
+    """Images whose content is mounted into the container."""
 
     resources: Resources = Field(default_factory=Resources)
     """What the node must have at least."""

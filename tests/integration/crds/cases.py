@@ -1,28 +1,10 @@
 """One refused object and its valid twin for each rule that looks at one object alone."""
 
-from dataclasses import dataclass
-
-from tests.integration.crds.objects import PUBLIC_KEY, Json, account, adopting, job
+from tests.integration.crds.objects import PUBLIC_KEY, Case, Json, account, adopting, job, template_case
+from tests.integration.crds.reference_cases import REFERENCE_CASES
 
 OPEN = ["0.0.0.0/0"]
 PORT = {"name": "web", "containerPort": 8080}
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """The rule whose message contains `says` refuses `refused`, blaming `where`, and lets `accepted` pass."""
-
-    where: str
-    says: str
-    refused: Json
-    accepted: Json
-
-    def __str__(self) -> str:
-        return f"{self.where} {self.says}"
-
-
-def template_case(where: str, says: str, refused: Json, accepted: Json) -> Case:
-    return Case(f"spec.template.{where}", says, job(template=refused), job(template=accepted))
 
 
 def env(*names: str, value: str = "v") -> Json:
@@ -241,4 +223,4 @@ ACCOUNT_CASES = [
     ),
 ]
 
-RULE_CASES = JOB_CASES + ACCOUNT_CASES
+RULE_CASES = JOB_CASES + REFERENCE_CASES + ACCOUNT_CASES

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dispersed_devenv.controlplane import ControlPlane
@@ -41,6 +42,23 @@ def _object(kind: str, name: str, spec: Json) -> Json:
 
 def _without_none(fields: Json) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The rule whose message contains `says` refuses `refused`, blaming `where`, and lets `accepted` pass."""
+
+    where: str
+    says: str
+    refused: Json
+    accepted: Json
+
+    def __str__(self) -> str:
+        return f"{self.where} {self.says}"
+
+
+def template_case(where: str, says: str, refused: Json, accepted: Json) -> Case:
+    return Case(f"spec.template.{where}", says, job(template=refused), job(template=accepted))
 
 
 def create(plane: ControlPlane, namespace: str, *objects: Json, dry_run: bool = False) -> None:

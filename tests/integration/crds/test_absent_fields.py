@@ -32,7 +32,17 @@ FULL_SPECS: dict[str, Json] = {
             "description": "d",
             "image": "team/worker",
             "tag": "v1",
-            "env": [{"name": "A", "value": "1"}],
+            "env": [
+                {"name": "A", "value": "1"},
+                {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k", "optional": True}}},
+                {"name": "C", "valueFrom": {"configMapKeyRef": {"name": "s", "key": "k", "optional": True}}},
+            ],
+            "envFrom": [
+                {"prefix": "A_", "secretRef": {"name": "s", "optional": True}},
+                {"configMapRef": {"name": "s", "optional": True}},
+            ],
+            "imagePullSecretRef": {"name": "s"},
+            "volumes": [{"image": "i", "tag": "t", "mountPath": "/a", "registry": "r", "pullSecretRef": {"name": "s"}}],
             "ports": [{"name": "web", "containerPort": 80, "protocol": "http"}],
             "ssh": {"publicKey": PUBLIC_KEY, "user": "duser"},
             "allowedCIDRs": ["10.0.0.0/8"],

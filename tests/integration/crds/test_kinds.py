@@ -168,8 +168,8 @@ def test_all_that_a_status_can_say_is_stored_as_said_and_can_be_taken_back(
         ("spec.restartPolicy", job("strict", restartPolicy="Never")),
         ("spec.template.command", job("strict", template={"command": ["sh"]})),
         (
-            "spec.template.env[0].valueFrom",
-            job("strict", template={"env": [{"name": "A", "value": "", "valueFrom": {}}]}),
+            "spec.template.env[0].valueFrom.fieldRef",
+            job("strict", template={"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}]}),
         ),
         ("spec.defaults", account("strict", defaults={})),
     ],

@@ -8,8 +8,8 @@ import pytest
 
 from dispersed_devenv.controlplane import ControlPlane, KubectlError
 from dispersed_operator.model.definitions import DEFINITIONS
-from tests.integration.crds.cases import OPEN, RULE_CASES, Case, gpu, port
-from tests.integration.crds.objects import Json, account, adopting, create, job
+from tests.integration.crds.cases import OPEN, RULE_CASES, gpu, port
+from tests.integration.crds.objects import Case, Json, account, adopting, create, job
 
 LONG_NAME = "n" * 254
 
@@ -112,6 +112,15 @@ def test_a_refused_env_value_is_not_repeated(control_plane: ControlPlane, namesp
     assert "marked-value" not in str(refused.value)
 
 
+def test_a_job_that_refers_to_a_secret_for_every_variable_is_within_the_budget_of_the_rules(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    ref = {"name": "s" * 253, "key": "k" * 253, "optional": True}
+    env = [{"name": f"V{number}".ljust(128, "_"), "valueFrom": {"secretKeyRef": ref}} for number in range(100)]
+    create(control_plane, namespace, job("referring", template={"env": env}))
+    control_plane.kubectl("label", "-n", namespace, "djob/referring", "touched=yes")
+
+
 def test_the_largest_job_is_within_the_budget_of_the_rules(control_plane: ControlPlane, namespace: str) -> None:
     large = {
         "env": [{"name": f"V{number}".ljust(128, "_"), "value": "x" * 12_000} for number in range(100)],
@@ -119,6 +128,9 @@ def test_the_largest_job_is_within_the_budget_of_the_rules(control_plane: Contro
         "allowedCIDRs": [f"10.0.{number}.0/24" for number in range(64)],
         "description": "d" * 2000,
         "resources": {"regions": ["eu-central-1"] * 64},
+        "envFrom": [{"secretRef": {"name": f"s{number}".ljust(253, "0")}, "prefix": "P" * 64} for number in range(32)],
+        "volumes": [{"image": "i" * 255, "mountPath": f"/{n}".ljust(255, "a"), "tag": "t" * 128} for n in range(16)],
+        "imagePullSecretRef": {"name": "s" * 253},
     }
     create(control_plane, namespace, job("large", template=large))
     control_plane.kubectl("label", "-n", namespace, "djob/large", "touched=yes")
