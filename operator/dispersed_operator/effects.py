@@ -31,6 +31,7 @@ from dispersed_operator.planning.contest import judge_contest
 from dispersed_operator.planning.continuity import proven_key
 from dispersed_operator.planning.matching import ListingIndex
 from dispersed_operator.planning.records import with_ending
+from dispersed_operator.references import References
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
@@ -68,6 +69,7 @@ class Effects:
         self._redactor = redactor
         self._metrics = metrics
         self._monotonic = monotonic
+        self._references = References(kube=kube, statuses=statuses, redactor=redactor, monotonic=monotonic)
 
     async def carry_out(self, work: Pass, action: say.Action) -> None:  # noqa: C901, PLR0912 - one line per action
         """Do one step. Raises RemoteError or KubernetesError; what was learnt before that stays on the desk."""
@@ -80,6 +82,8 @@ class Effects:
                 await self._read_job(work, action.uuid)
             case say.ReadRun():
                 await self._read_run(work, action.uuid)
+            case say.ResolveReferences():
+                await self._references.resolve(work)
             case say.ClaimIntent():
                 await self._intents.claim(work, action.attempt)
             case say.RestoreFinalizer():

@@ -24,7 +24,9 @@ from dispersed_operator.passes import Pass
 from dispersed_operator.planning.body import build_body
 from dispersed_operator.planning.identity import identity_of
 from dispersed_operator.planning.inheritance import perceive
-from dispersed_operator.planning.vocabulary import OwnAttempt, RefuseIntent, SendState
+from dispersed_operator.planning.references import source_names
+from dispersed_operator.planning.resolved import Resolved
+from dispersed_operator.planning.vocabulary import OwnAttempt, Problem, RefuseIntent, SendState
 from dispersed_operator.remote.limiter import Reservation
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
@@ -97,7 +99,8 @@ class Intents:
         try:
             if attempt > 1 and resource.pending_create() is not None:
                 await self._tell_proof(resource, attempt)
-            intent, content, won_at = self._sign(session, resource, attempt)
+            intent, content, won_at = self._sign(session, resource, attempt, work.references)
+            work.references = None  # signed for this attempt; another one reads afresh
             answer = await self._swap(resource, intent)
         except BaseException:
             reservation.release()
@@ -115,13 +118,20 @@ class Intents:
         text = f"attempt {attempt - 1} is proven to have created nothing; attempt {attempt} is made"
         await self._statuses.tell(resource, EventReason.ABSENCE_PROVEN, text)
 
-    def _sign(self, session: AccountSession, resource: JobResource, attempt: int) -> tuple[Intent, bytes, float]:
+    def _sign(
+        self, session: AccountSession, resource: JobResource, attempt: int, references: Resolved | Problem | None
+    ) -> tuple[Intent, bytes, float]:
         """The intent and the body, timed by the server's clock (failure mode 66)."""
         won_at, server_time = self._monotonic(), session.client.clock.now()
         if server_time is None or resource.spec is None:
             raise OperatorError("planning claimed an intent without a server time or a readable spec")
+        found = references if isinstance(references, Resolved) else None
+        if found is None and source_names(resource.spec.template):
+            raise OperatorError("planning claimed an intent before the references were resolved")
         identity = identity_of(resource, self._cluster_id)
-        body = build_body(resource.spec, identity=identity, attempt=attempt, signed_at=int(server_time))
+        body = build_body(
+            resource.spec, identity=identity, attempt=attempt, signed_at=int(server_time), references=found
+        )
         intent = Intent(
             token=naming.create_token(identity, attempt),
             attempt=attempt,

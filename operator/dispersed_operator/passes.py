@@ -19,6 +19,7 @@ from dispersed_operator.planning.body import BodyProblem, body_digest
 from dispersed_operator.planning.deletion import create_to_settle
 from dispersed_operator.planning.inheritance import perceive
 from dispersed_operator.planning.matching import ListingIndex
+from dispersed_operator.planning.resolved import Resolved
 from dispersed_operator.planning.vocabulary import (
     AccountFacts,
     Contest,
@@ -34,7 +35,8 @@ from dispersed_operator.remote.view import Snapshot
 
 @dataclass(slots=True)
 class Pass:
-    """The desk. `session` is the account's, None if it is not open."""
+    """The desk. `session` is the account's, None if it is not open. `references` lie here until they are signed for
+    one attempt, and never longer than the pass."""
 
     resource: JobResource
     memory: Memory
@@ -46,6 +48,7 @@ class Pass:
     run: RemoteRun | None = None
     secret: SecretState = SecretState.UNCHECKED
     contest: Contest | None = None
+    references: Resolved | Problem | None = None
 
     def require_session(self) -> AccountSession:
         """The account's session, without which planning asks for no remote call."""
@@ -153,6 +156,7 @@ def facts_of(
         forced=work.forced,
         listed=view is None or uuid is None or view.lists(uuid),
         contest=work.contest,
+        references=work.references,
         polled=work.session is None or work.session.poll_failed or work.session.view.polled is not None,
     )
 

@@ -28,3 +28,4 @@ class EventReason(StrEnum):
     DECISION_REFUSED = "DecisionRefused"
     SWEEP_CAP_REACHED = "SweepCapReached"
     ANSWER_REFUSED = "AnswerRefused"
+    KEYS_SKIPPED = "InvalidEnvironmentVariableNames"

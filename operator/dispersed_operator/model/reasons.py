@@ -40,6 +40,7 @@ class Reason(StrEnum):
     API_UNAVAILABLE = "APIUnavailable"
 
     INVALID_REFERENCE = "InvalidReference"
+    SECRET_NOT_OPTED_IN = "SecretNotOptedIn"  # noqa: S105 - the name of a reason
     CONNECTION_SECRET_CONFLICT = "ConnectionSecretConflict"  # noqa: S105 - the name of a reason
     CREDENTIALS_REJECTED = "CredentialsRejected"
     PERMISSION_REFUSED = "PermissionRefused"
@@ -129,8 +130,13 @@ REASONS: dict[Reason, ReasonInfo] = {
         "If it lasts, check the network and the baseURL of the account.",
     ),
     Reason.INVALID_REFERENCE: _user(
-        "The account, its Secret, or a key in that Secret is missing or being deleted.",
-        "Create what the message names, or correct the name.",
+        "Something that the job refers to is missing, being deleted, or not fit for its use: the account, its Secret, "
+        "a Secret or ConfigMap of the template, or a key.",
+        "Create or mend what the message names, or correct the name.",
+    ),
+    Reason.SECRET_NOT_OPTED_IN: _user(
+        "The template refers to a Secret that nobody has allowed to be sent to a machine of a third party.",
+        "If it may leave the cluster, label it as the message says; the operator looks again within 30 s.",
     ),
     Reason.CONNECTION_SECRET_CONFLICT: _user(
         "A Secret with the name of the connection Secret exists and does not belong to this job.",

@@ -3,17 +3,22 @@
 Invariants: the same spec always gives the same digest, before any time is known (title, description and our env entry
 are left out of it); everything is ASCII text and integers, so that every published reading of the signature rule agrees
 (§2.5). A text that cannot be sent is a `BodyProblem` that names the field, never the value.
+
+The digest speaks of the spec alone: a value that is referred to stands in it as its reference, never as the value or a
+hash of it, because the digest is public and a weak password could be guessed from it (ADR 0007).
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dispersed_operator.errors import UnsignableRequest
 from dispersed_operator.model import naming
 from dispersed_operator.model.job import DispersedJobSpec, JobTemplate, Task
 from dispersed_operator.model.naming import Identity
+from dispersed_operator.model.sources import Volume
+from dispersed_operator.planning.resolved import RegistryLogin, Resolved
 from dispersed_operator.remote.signing import canonical_body
 
 SSH_PORT = 22
@@ -26,7 +31,7 @@ Json = dict[str, object]
 class SignedBody:
     """The canonical bytes to hash and to send, and the digest that stands in intent and description."""
 
-    content: bytes
+    content: bytes = field(repr=False)
     digest: str
 
 
@@ -39,11 +44,19 @@ def body_digest(spec: DispersedJobSpec) -> str:
     return hashlib.sha256(_canonical(_body(spec))).hexdigest()
 
 
-def build_body(spec: DispersedJobSpec, *, identity: Identity, attempt: int, signed_at: int) -> SignedBody:
-    """The body for one attempt, signed at `signed_at` seconds since the epoch by the server's clock."""
+def build_body(
+    spec: DispersedJobSpec,
+    *,
+    identity: Identity,
+    attempt: int,
+    signed_at: int,
+    references: Resolved | None = None,
+) -> SignedBody:
+    """The body for one attempt, signed at `signed_at` seconds since the epoch by the server's clock. `references` are
+    the values of a spec that has any."""
     digest = body_digest(spec)
     token = naming.create_token(identity, attempt)
-    body = _body(spec, token=token)
+    body = _body(spec, token=token, references=references)
     template = _template_of(spec)
     body["title"] = naming.remote_title(
         identity,
@@ -85,7 +98,7 @@ def _template_of(spec: DispersedJobSpec) -> JobTemplate:
     return spec.template
 
 
-def _body(spec: DispersedJobSpec, *, token: str | None = None) -> Json:
+def _body(spec: DispersedJobSpec, *, token: str | None = None, references: Resolved | None = None) -> Json:
     template, deadlines = _template_of(spec), spec.deadlines
     resources = template.resources
     run_seconds = deadlines.run_seconds
@@ -96,7 +109,7 @@ def _body(spec: DispersedJobSpec, *, token: str | None = None) -> Json:
         "max_timeout_run_ms": run_seconds * 1000 if spec.task is Task.BATCH and run_seconds is not None else None,
         "max_retry_count": spec.retry.remote_retries,
         "max_node_count": 1,
-        "parameters": {"type": "docker", "parameters": _container(template, token)},
+        "parameters": {"type": "docker", "parameters": _container(template, token, references)},
     }
     wanted: Json = {
         "cpu_count": resources.cpu_count,
@@ -114,21 +127,77 @@ def _body(spec: DispersedJobSpec, *, token: str | None = None) -> Json:
     return body | {name: value for name, value in wanted.items() if value is not None}
 
 
-def _container(template: JobTemplate, token: str | None) -> Json:
-    env = {variable.name: variable.value for variable in template.env}
+def _container(template: JobTemplate, token: str | None, references: Resolved | None) -> Json:
+    container = _described(template)
+    if references is not None:
+        container = _with_values(container, template, references)
     if token is not None:
-        env[naming.TOKEN_ENV] = token
+        container["env"] = {**_env(template, references), naming.TOKEN_ENV: token}
+    return container
+
+
+def _env(template: JobTemplate, references: Resolved | None) -> Json:
+    if references is not None:
+        return dict(references.env)
+    return {
+        variable.name: variable.value_from.to_api() if variable.value_from is not None else variable.value or ""
+        for variable in template.env
+    }
+
+
+def _described(template: JobTemplate) -> Json:
+    """The container with each reference in the place of its value: what the digest speaks of. Without references it is
+    also what is sent."""
     container: Json = {
         "image": template.image,
         "tag": template.tag,
-        "env": env,
+        "env": _env(template, None),
         "ports": published_ports(template),
     }
     if template.ssh is not None:
-        container["sshkey"] = template.ssh.public_key
+        ref = template.ssh.public_key_secret_ref
+        container["sshkey"] = ref.to_api() if ref is not None else template.ssh.public_key
     if template.allowed_cidrs:
         container["allowed_ips"] = list(template.allowed_cidrs)
+    if template.env_from:
+        container["envFrom"] = [entry.to_api() for entry in template.env_from]
+    if template.image_pull_secret_ref is not None:
+        container["imagePullSecretRef"] = template.image_pull_secret_ref.to_api()
+    if template.volumes:
+        container["volumes"] = [_described_volume(volume) for volume in template.volumes]
     return container
+
+
+def _described_volume(volume: Volume) -> Json:
+    found = _volume(volume, None)
+    return found if volume.pull_secret_ref is None else found | {"pullSecretRef": volume.pull_secret_ref.to_api()}
+
+
+def _with_values(container: Json, template: JobTemplate, references: Resolved) -> Json:
+    """The container as it is sent: every reference replaced by what it came to."""
+    sent = {name: value for name, value in container.items() if name not in {"envFrom", "imagePullSecretRef"}}
+    if references.ssh_key is not None:
+        sent["sshkey"] = references.ssh_key
+    if references.login is not None:
+        login = references.login
+        sent |= {"image": login.image, "host": login.host, "user": login.user, "secret": login.secret}
+    if template.volumes:
+        sent["volumes"] = [
+            _volume(volume, login) for volume, login in zip(template.volumes, references.volume_logins, strict=True)
+        ]
+    return sent
+
+
+def _volume(volume: Volume, login: RegistryLogin | None) -> Json:
+    """One volume; the official form names all six fields, empty where they are not needed (API reference §5.1)."""
+    return {
+        "image": login.image if login is not None else volume.image,
+        "tag": volume.tag,
+        "registry": login.host if login is not None else volume.registry or "",
+        "user": login.user if login is not None else "",
+        "secret": login.secret if login is not None else "",
+        "mount": volume.mount_path,
+    }
 
 
 def _canonical(body: Json) -> bytes:

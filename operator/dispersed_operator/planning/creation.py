@@ -17,6 +17,8 @@ from dispersed_operator.planning.cancellation import suspended
 from dispersed_operator.planning.identity import cancel_identities
 from dispersed_operator.planning.limits import exhausted
 from dispersed_operator.planning.matching import is_history, matches
+from dispersed_operator.planning.references import FIRST_RETRY_SECONDS, source_names
+from dispersed_operator.planning.resolved import Resolved
 from dispersed_operator.planning.vocabulary import (
     Action,
     ClaimIntent,
@@ -25,6 +27,7 @@ from dispersed_operator.planning.vocabulary import (
     Problem,
     ReadListing,
     ReadServerTime,
+    ResolveReferences,
     Rest,
     Situation,
 )
@@ -32,7 +35,13 @@ from dispersed_operator.planning.vocabulary import (
 LISTING_MARGIN_SECONDS = 3600
 UNSEEN_ATTEMPTS = 3
 LONGEST_RETRY_SECONDS = 3600
-RETRY_AFTER_SECONDS = {Refusal.PERMISSION: 300, Refusal.NOT_FOUND: 300, Refusal.FUNDS: 300, Refusal.NOT_SENT: 30}
+RETRY_AFTER_SECONDS = {
+    Refusal.VALIDATION: 300,
+    Refusal.PERMISSION: 300,
+    Refusal.NOT_FOUND: 300,
+    Refusal.FUNDS: 300,
+    Refusal.NOT_SENT: 30,
+}
 
 REFUSAL_REASONS = {
     Refusal.VALIDATION: Reason.REMOTE_VALIDATION_FAILED,
@@ -70,7 +79,7 @@ def plan_creation(resource: JobResource, facts: Facts) -> Action:
     if attempt > MAX_ATTEMPT:
         message = f"all {MAX_ATTEMPT} attempts of this resource were refused"
         return _wait(Problem(Reason.BACKOFF_LIMIT_EXCEEDED, message), stalled=True)
-    return ClaimIntent(attempt)
+    return _resolve_first(resource, facts) or ClaimIntent(attempt)
 
 
 def history_since(resource: JobResource) -> int:
@@ -97,7 +106,31 @@ def plan_blocked(resource: JobResource, facts: Facts) -> Rest | None:
         return _wait(Problem(Reason.PAUSED, message))
     if facts.account.blocker is not None:
         return _wait(facts.account.blocker, after=15.0, account=True)
-    return None
+    return _reference_to_mend(resource, facts)
+
+
+def _reference_to_mend(resource: JobResource, facts: Facts) -> Rest | None:
+    """A reference that could not be resolved, until it is due to be read again: nothing watches Secrets, so time, an
+    edit of the spec or a person's request decide."""
+    known = facts.memory.unresolved
+    if known is None or known.generation != resource.generation or isinstance(facts.references, Resolved):
+        return None
+    if facts.references is None and (facts.forced or facts.now >= known.due):
+        return None
+    return _wait(Problem(known.reason, known.message), after=max(known.due - facts.now, 1.0), stalled=True)
+
+
+def _resolve_first(resource: JobResource, facts: Facts) -> Action | None:
+    """The last step before an intent: the values are read for this attempt, and not kept for another (C1)."""
+    if not _has_references(resource) or isinstance(facts.references, Resolved):
+        return None
+    if isinstance(facts.references, Problem):
+        return _wait(facts.references, after=FIRST_RETRY_SECONDS, stalled=True)
+    return ResolveReferences()
+
+
+def _has_references(resource: JobResource) -> bool:
+    return resource.spec is not None and bool(source_names(resource.spec.template))
 
 
 def _refusal_to_heed(resource: JobResource, facts: Facts) -> Rest | None:
@@ -113,14 +146,17 @@ def _refusal_to_heed(resource: JobResource, facts: Facts) -> Rest | None:
     if intent.refusal is Refusal.VALIDATION:
         if facts.digest != intent.body_sha256:
             return None
-        return _wait(Problem(Reason.REMOTE_VALIDATION_FAILED, intent.message), stalled=True)
+        if not _has_references(resource):
+            return _wait(Problem(Reason.REMOTE_VALIDATION_FAILED, intent.message), stalled=True)
+        # What was refused may be a value that the digest does not speak of, and the Secret was mended: try again.
     assert intent.refusal is not None
     due = intent.signed_at + _retry_after(intent.refusal, intent.attempt)
     remaining = due - (facts.account.server_time if facts.account.server_time is not None else facts.wall)
     if remaining <= 0:
         return None
     reason = REFUSAL_REASONS[intent.refusal]
-    return _wait(Problem(reason, intent.message), after=min(max(remaining, 1.0), 300.0))
+    stalled = intent.refusal is Refusal.VALIDATION
+    return _wait(Problem(reason, intent.message), after=min(max(remaining, 1.0), 300.0), stalled=stalled)
 
 
 def _retry_after(refusal: Refusal, attempt: int) -> int:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from dispersed_operator.model.intent import AccountMark, Intent, Refusal
 from dispersed_operator.model.observed import PendingCreate
+from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob
 
 
@@ -63,6 +64,18 @@ class Inspected:
 
 
 @dataclass(frozen=True, slots=True)
+class Unresolved:
+    """Why the references of the spec of this `generation` could not be resolved, `failures` times in a row; they are
+    read again when `due` (monotonic)."""
+
+    reason: Reason
+    message: str
+    generation: int
+    failures: int
+    due: float
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What the reconciler remembers of one resource between passes. Losing it costs time, never safety.
 
@@ -76,7 +89,8 @@ class Memory:
     `inspected`: whether the object lives that an inherited intent was made for. `refused_answers`: texts of a person
     that were answered with an Event.
     `swept`: a create of which the sweep saw a live job that the resource does not record. `traced`: the resource had an
-    intent or a record at some time; without them now, it is not new.
+    intent or a record at some time; without them now, it is not new. `unresolved`: the references that stop the next
+    create.
     """
 
     own: OwnAttempt | None = None
@@ -100,4 +114,5 @@ class Memory:
     traced: bool = False
     inspected: Inspected | None = None
     refused_answers: tuple[str, ...] = ()
+    unresolved: Unresolved | None = None
     released: bool = False

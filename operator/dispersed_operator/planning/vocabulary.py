@@ -25,6 +25,7 @@ from dispersed_operator.planning.memory import Memory as Memory  # noqa: PLC0414
 from dispersed_operator.planning.memory import OwnAttempt as OwnAttempt  # noqa: PLC0414 - one of the words
 from dispersed_operator.planning.memory import SendState as SendState  # noqa: PLC0414 - one of the words
 from dispersed_operator.planning.memory import Sighting as Sighting  # noqa: PLC0414 - one of the words
+from dispersed_operator.planning.resolved import Resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +96,9 @@ class Facts:
 
     `now` is this process's monotonic time, `wall` seconds since the epoch on its wall clock (for ages shown to people
     only). `digest` is the body digest of the present spec, None while it cannot be built (`body_problem` says why).
-    `listing`, `job`, `runs`, `run` were read in this pass if present; `snapshot_*` come from the poller, which has
-    `polled` at least once. `forced`: a person asks for a look now. `listed`: the newest poll
-    showed the recorded job as alive, so the next poll tells what becomes of it. `contest`: for a resource that adopts.
+    `listing`, `job`, `runs`, `run`, `references` (what those of the template came to) and `contest` (for a resource that
+    adopts) were read in this pass if present; `snapshot_*` come from the poller, which has `polled` at least once.
+    `forced`: a person asks for a look now. `listed`: the newest poll showed the recorded job as alive.
     """
 
     cluster_id: str
@@ -119,6 +120,7 @@ class Facts:
     polled: bool = True
     listed: bool = True
     contest: Contest | None = None
+    references: Resolved | Problem | None = None
 
 
 class Created(StrEnum):
@@ -201,6 +203,11 @@ class ReadRun:
     """GET one run: connection data and logs come only from there."""
 
     uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveReferences:
+    """C1: read each Secret and ConfigMap that the template names, once, and take the values out of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +326,7 @@ class DropFinalizer:
 
 @dataclass(frozen=True, slots=True)
 class InspectOrigin:
-    """Read afresh whether the object lives that an inherited intent (`uid`, `namespaced_name`) or, without one, an
-    inherited record was made for: the object that derives the token `subject` for `attempt`."""
+    """Does the object live that an inherited intent (`uid`), or a record (token `subject` of `attempt`), is made for?"""
 
     subject: str
     cluster_id: str
@@ -371,6 +377,7 @@ Action = (
     | ReadListing
     | ReadJob
     | ReadRun
+    | ResolveReferences
     | ClaimIntent
     | RestoreFinalizer
     | SendCreate
