@@ -18,7 +18,7 @@ from dispersed_simulator.listing import ListQuery, Page, list_jobs, list_runs
 from dispersed_simulator.records import TERMINAL, Account, Fate, FateRule, Job, Run, Timing
 from dispersed_simulator.store import JobStore
 from dispersed_simulator.switches import Switches
-from dispersed_simulator.validation import find_problems
+from dispersed_simulator.validation import find_login_problems, find_problems
 from dispersed_simulator.wire import JsonObject, JsonValue
 
 
@@ -103,6 +103,7 @@ class Engine:
     ) -> Job:
         """Create a job (reference §5.1). Raises ApiError for an invalid body or an account without funds."""
         problems = find_problems(body, refuse_unknown=self.switches.unknown_fields == "refuse")
+        problems = problems or find_login_problems(body, self.switches.private_registry)
         if problems or not isinstance(body, dict):
             summary = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
             details: JsonValue = [*problems]

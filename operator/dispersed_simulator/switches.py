@@ -58,6 +58,9 @@ class Switches:
     insufficient_funds: str = _switch(
         "402", "§9", "What a create meets when the account is out of funds.", "402", "400", "failed"
     )
+    private_registry: str = _switch(
+        "", "§5.1", "A private registry as `host user secret`; what is pulled from it without that login is refused."
+    )
     default_ports: str = _switch("ssh", "§5.1", "Ports published when none are given.", "ssh", "none")
 
     # Lists

@@ -62,6 +62,33 @@ def find_problems(body: JsonValue, *, refuse_unknown: bool) -> list[JsonObject]:
     return problems
 
 
+def find_login_problems(body: JsonValue, private_registry: str) -> list[JsonObject]:
+    """What a valid body would pull from the private registry, `host user secret`, without its login; "" is no
+    registry."""
+    host, _, login = private_registry.partition(" ")
+    user, _, secret = login.partition(" ")
+    container = _container_of(body)
+    if not host or container is None:
+        return []
+    problems: list[JsonObject] = []
+    volumes = container.get("volumes")
+    wanted = [("image", "host", container)]
+    for index, volume in enumerate(volumes if isinstance(volumes, list) else ()):
+        if isinstance(volume, dict):
+            wanted.append((f"volumes[{index}]", "registry", volume))
+    for name, host_field, item in wanted:
+        named = item.get(host_field) or str(item.get("image", "")).partition("/")[0]
+        if named == host and (item.get("user"), item.get("secret")) != (user, secret):
+            problems.append({"field": f"parameters.parameters.{name}", "message": f"{host} refuses {item.get('user')}"})
+    return problems
+
+
+def _container_of(body: JsonValue) -> JsonObject | None:
+    outer = body.get("parameters") if isinstance(body, dict) else None
+    container = outer.get("parameters") if isinstance(outer, dict) else None
+    return container if isinstance(container, dict) else None
+
+
 def _check_head(body: JsonObject, report: Report) -> None:
     if body.get("task", "BATCH") not in {"BATCH", "PERSISTENT"}:
         report("task", "must be BATCH or PERSISTENT")

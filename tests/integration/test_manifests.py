@@ -89,6 +89,7 @@ def test_a_restricted_namespace_admits_the_pod(installed: ControlPlane, rendered
         ("patch", "dispersedorphans.dispersed.dev/status"),
         ("get", "secrets"),
         ("delete", "secrets"),
+        ("get", "configmaps"),
         ("create", "events"),
     ],
 )
@@ -106,7 +107,7 @@ def test_the_service_account_may(installed: ControlPlane, verb: str, resource: s
         ("delete", "dispersedjobs.dispersed.dev"),
         ("delete", "dispersedorphans.dispersed.dev"),
         ("list", "pods"),
-        ("get", "configmaps"),
+        ("list", "configmaps"),
         ("list", "namespaces"),
         ("patch", "customresourcedefinitions.apiextensions.k8s.io"),
         ("create", "clusterrolebindings.rbac.authorization.k8s.io"),

@@ -57,6 +57,7 @@ def test_the_operator_is_granted_exactly_these_rights() -> None:
         ("dispersed.dev", "dispersedorphans", ()): {"get", "list", "watch", "create", "patch"},
         ("dispersed.dev", "dispersedorphans/status", ()): {"patch"},
         ("", "secrets", ()): {"get", "create", "patch", "delete"},
+        ("", "configmaps", ()): {"get"},
         ("", "events", ()): {"create", "patch"},
         ("", "namespaces", ("kube-system",)): {"get"},
         ("apiextensions.k8s.io", "customresourcedefinitions", ()): {"list", "watch"},

@@ -15,7 +15,7 @@ LIMIT = 300
 MARK = "[redacted]"
 _WINDOW = 8
 _WORD = 4  # a shorter secret is removed only as a word of its own: "1" would shred every message
-_SECRET_FIELDS = frozenset({"env", "sshkey", "secret", "password", "token"})
+_SECRET_FIELDS = frozenset({"env", "sshkey", "user", "secret", "password", "token"})
 _PATTERNS = re.compile(
     r"\bsk_[A-Za-z0-9_\-]+"
     r"|\b[0-9a-fA-F]{64}\b"
@@ -62,7 +62,7 @@ class Scrubber:
 
 
 def secrets_of(body: object) -> Iterator[str]:
-    """Every text below an env, sshkey, secret, password or token of a request body, at any depth."""
+    """Every text below an env, sshkey, user, secret, password or token of a request body, at any depth."""
     if isinstance(body, dict):
         for key, value in body.items():
             yield from _texts(value) if key in _SECRET_FIELDS else secrets_of(value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dispersed_simulator.validation import find_problems
+from dispersed_simulator.validation import find_login_problems, find_problems
 from tests.support.simulator import job_body
 from tests.unit.simulator.harness import World, code, payload
 
@@ -101,3 +101,34 @@ def test_the_status_of_a_validation_error_is_a_switch_and_nothing_is_created() -
     world = World()
     world.switches.update({"validation_status": 422})
     assert (world.create("").status, world.engine.store.jobs) == (422, {})
+
+
+LOGIN = {"user": "ci", "secret": "pass word"}
+DATA = {"image": "group/data", "mount": "/data", "registry": "r.example"}
+
+
+@pytest.mark.parametrize(
+    ("container", "refused"),
+    [
+        ({"image": "group/name", "host": "r.example", **LOGIN}, []),
+        ({"image": "group/name", "host": "r.example", "user": "ci", "secret": "wrong"}, ["image"]),
+        ({"image": "r.example/group/name"}, ["image"]),
+        ({"image": "other.example/name"}, []),
+        ({"image": "r.example/group/name", **LOGIN, "volumes": [DATA, {**DATA, **LOGIN}]}, ["volumes[0]"]),
+    ],
+)
+def test_a_private_registry_wants_its_login_for_image_and_volumes(
+    container: dict[str, Any], refused: list[str]
+) -> None:
+    body = job_body("title", container=container)
+    problems = find_login_problems(body, "r.example ci pass word")
+    assert [problem["field"] for problem in problems] == [f"parameters.parameters.{name}" for name in refused]
+    assert "wrong" not in str(problems)
+    assert find_login_problems(body, "") == []
+
+
+def test_a_create_with_a_wrong_login_is_refused_as_invalid() -> None:
+    world = World()
+    world.switches.update({"private_registry": "r.example ci pass"})
+    reply = world.create(container={"image": "r.example/group/name"})
+    assert (reply.status, code(reply), world.engine.store.jobs) == (400, "VALIDATION_FAILED", {})
