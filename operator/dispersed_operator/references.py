@@ -17,10 +17,10 @@ from dispersed_operator.errors import KubernetesForbidden, KubernetesNotFound, O
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import CONFIG_MAPS, SECRETS
 from dispersed_operator.model.event_reasons import EventReason
+from dispersed_operator.model.naming import EGRESS_LABEL
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.passes import Pass
 from dispersed_operator.planning.references import (
-    EGRESS_LABEL,
     Source,
     SourceKind,
     SourceName,

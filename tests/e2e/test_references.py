@@ -16,13 +16,22 @@ REGISTRY = "registry.example.com"
 OPEN = {"dispersed.dev/egress": "allowed"}
 
 
-def add_secret(world: World, name: str, *, allowed: bool = True, type_: str = "Opaque", **data: str) -> None:
+def add_secret(
+    world: World,
+    name: str,
+    keys: dict[str, str] | None = None,
+    *,
+    allowed: bool = True,
+    type_: str = "Opaque",
+    **more: str,
+) -> None:
     """A Secret, with the consent that it may leave the cluster unless `allowed` is False."""
     metadata: Body = {"name": name} | ({"labels": OPEN} if allowed else {})
-    world.apply({"apiVersion": "v1", "kind": "Secret", "type": type_, "metadata": metadata, "stringData": data})
+    head = {"apiVersion": "v1", "kind": "Secret", "type": type_, "metadata": metadata}
+    world.apply(head | {"stringData": {**(keys or {}), **more}})
 
 
-def add_config_map(world: World, name: str, **data: str) -> None:
+def add_config_map(world: World, name: str, data: dict[str, str]) -> None:
     world.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 
 
@@ -54,11 +63,12 @@ def test_every_kind_of_reference_reaches_the_service_with_the_precedence_of_core
     world = calm_world
     world.control.switch(private_registry=f"{REGISTRY} puller right-password", unknown_fields="refuse")
     add_secret(world, "pull", type_="kubernetes.io/dockerconfigjson",
-               **{".dockerconfigjson": docker_config(REGISTRY, "puller", "right-password")})  # fmt: skip
+               keys={".dockerconfigjson": docker_config(REGISTRY, "puller", "right-password")})  # fmt: skip
     add_secret(world, "data", host=REGISTRY, user="puller", secret="right-password")
     add_secret(world, "db", password="from-secret", user="db-user")
-    add_secret(world, "keys", **{"ssh-publickey": f"{SSH_KEY}\n"})
-    add_config_map(world, "site", region="eu", password="from-map", **{"not-a-name": "x"}, LITERAL="from-map")
+    add_secret(world, "keys", {"ssh-publickey": f"{SSH_KEY}\n"})
+    data = {"region": "eu", "password": "from-map", "not-a-name": "x", "LITERAL": "from-map"}
+    add_config_map(world, "site", data)
     world.add_persistent(
         template={
             "env": [
@@ -169,11 +179,11 @@ def test_a_pull_secret_of_the_wrong_type_or_for_another_registry_is_named_and_me
     world.delete("login", "secret")
     world.wait_gone("login", "secret")
     type_ = "kubernetes.io/dockerconfigjson"
-    add_secret(world, "login", type_=type_, **{".dockerconfigjson": docker_config("other.example.com", "u", "p")})
+    add_secret(world, "login", type_=type_, keys={".dockerconfigjson": docker_config("other.example.com", "u", "p")})
     world.nudge("batch")
     wait_for(lambda: "no entry" in world.condition("batch", "Ready")["message"], what="the registry is named")
     stalled(world, "batch", "InvalidReference", f"has no entry for the registry {REGISTRY}")
-    add_secret(world, "login", type_=type_, **{".dockerconfigjson": docker_config(REGISTRY, "u", "p")})
+    add_secret(world, "login", type_=type_, keys={".dockerconfigjson": docker_config(REGISTRY, "u", "p")})
     world.nudge("batch")
     world.wait_condition("batch", "Complete")
     assert len(world.posts()) == 1

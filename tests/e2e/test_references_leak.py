@@ -16,9 +16,9 @@ def plant(world: World) -> None:
     """One Secret for each input that a template has."""
     add_secret(world, "env", password=f"{MARK}-env-value")
     add_secret(world, "all", ONE=f"{MARK}-all-one", TWO=f"{MARK} all\n\ttwo")
-    add_secret(world, "keys", **{"ssh-publickey": SSH})
+    add_secret(world, "keys", {"ssh-publickey": SSH})
     config = docker_config(REGISTRY, f"{MARK}-user", f"{MARK}-password")
-    add_secret(world, "pull", type_="kubernetes.io/dockerconfigjson", **{".dockerconfigjson": config})
+    add_secret(world, "pull", type_="kubernetes.io/dockerconfigjson", keys={".dockerconfigjson": config})
     add_secret(world, "data", host=REGISTRY, user=f"{MARK}-data-user", secret=f"{MARK}-data-password")
     world.add_persistent(
         template={

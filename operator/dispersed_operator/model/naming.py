@@ -28,6 +28,8 @@ RESOLVE_CREATE_ANNOTATION = PREFIX + "resolve-create"
 CONFIRM_CLUSTER_ANNOTATION = PREFIX + "confirm-cluster"
 CONFIRM_VANISHED_ANNOTATION = PREFIX + "confirm-vanished"
 ADOPTED_ANNOTATION = PREFIX + "adopted-job"
+EGRESS_LABEL = PREFIX + "egress"
+EGRESS_ALLOWED = "allowed"
 
 TOKEN_ENV = "DISPERSED_K8S_TOKEN"  # noqa: S105 - the name of a variable
 TITLE_LIMIT = 64

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dispersed_operator.model import cel
+from dispersed_operator.model.naming import EGRESS_ALLOWED, EGRESS_LABEL
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.sources import EnvFromSource, EnvVarSource
 from dispersed_operator.model.template import RESERVED_ENV_NAMES, SSH_KEY_PATTERN, JobTemplate
@@ -30,8 +31,6 @@ from dispersed_operator.planning.registries import (
 from dispersed_operator.planning.resolved import RegistryLogin, Resolved
 from dispersed_operator.planning.vocabulary import Problem
 
-EGRESS_LABEL = "dispersed.dev/egress"
-EGRESS_ALLOWED = "allowed"
 LONGEST_VALUE = 32768
 LARGEST_ENVIRONMENT = 1_048_576
 FIRST_RETRY_SECONDS = 5.0

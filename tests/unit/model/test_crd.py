@@ -190,7 +190,7 @@ def test_a_sample_names_only_fields_that_exist(sample: Path) -> None:
 
 
 def test_there_is_a_sample_of_each_kind_of_use() -> None:
-    assert [sample.stem for sample in SAMPLES] == ["account", "batch", "persistent-ssh"]
+    assert [sample.stem for sample in SAMPLES] == ["account", "batch-secrets", "batch", "persistent-ssh"]
 
 
 class _Union(ResourceModel):

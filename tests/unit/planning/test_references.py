@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispersed_operator.model.job import DispersedJobSpec
+from dispersed_operator.model.naming import EGRESS_ALLOWED
 from dispersed_operator.model.reasons import Reason, message
 from dispersed_operator.model.template import RESERVED_ENV_NAMES, JobTemplate
 from dispersed_operator.planning.references import (
-    EGRESS_ALLOWED,
     LARGEST_ENVIRONMENT,
     LONGEST_VALUE,
     Source,

@@ -24,7 +24,7 @@ WHO = {
     Owner.ADMIN: "the operator's administrator",
     Owner.OUTCOME: "the user; the job is over",
 }
-RESOURCES = {"djob", "dacct", "secret", "events"}
+RESOURCES = {"djob", "dacct", "secret", "configmap", "events"}
 STATUS_FIELDS = re.compile(r"\{\.status\.([A-Za-z]+)")
 ANNOTATION = re.compile(r"dispersed\.dev/([a-z-]+)")
 
@@ -82,7 +82,7 @@ def test_a_page_names_only_status_fields_and_annotations_that_exist(reason: Reas
     for field in STATUS_FIELDS.findall(text):
         assert f"`{field}" in reference, field
     known = {"create-intent", "paused", "reconcile-requested-at", "force-finalize", "resolve-create"}
-    known |= {"confirm-cluster", "confirm-vanished"}
+    known |= {"confirm-cluster", "confirm-vanished", "egress"}
     assert {name.rstrip("-") for name in ANNOTATION.findall(text)} <= known
 
 
