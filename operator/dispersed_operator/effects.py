@@ -141,6 +141,7 @@ class Effects:
     def forget(self, key: ResourceKey) -> None:
         """The resource is gone."""
         self._intents.forget(key)
+        self._references.forget(key)
         self._statuses.forget(key)
 
     async def refresh(self, key: ResourceKey) -> None:

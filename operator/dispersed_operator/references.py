@@ -2,7 +2,8 @@
 
 Each object is read once, by quorum, when an attempt is about to be claimed; never for a job that exists. Nothing is
 watched and nothing kept: the values lie on the desk until they are signed. What was in a Secret is made known to the
-redactor first, because the container may print it and the service may quote it.
+redactor first, because the container may print it and the service may quote it; the redactor alone knows it until the
+resource is gone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dispersed_operator.errors import KubernetesForbidden, KubernetesNotFound, O
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import CONFIG_MAPS, SECRETS
 from dispersed_operator.model.event_reasons import EventReason
+from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.naming import EGRESS_LABEL
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.passes import Pass
@@ -48,6 +50,12 @@ class References:
         self._statuses = statuses
         self._redactor = redactor
         self._monotonic = monotonic
+        self._hidden: dict[ResourceKey, frozenset[str]] = {}
+
+    def forget(self, key: ResourceKey) -> None:
+        """The resource is gone, and with it everything that could show what it was given."""
+        for value in self._hidden.pop(key, frozenset()):
+            self._redactor.forget(value, holder=str(key))
 
     async def resolve(self, work: Pass) -> None:
         """Read and resolve; a problem is remembered with the time of the next look. Raises KubernetesError if the API
@@ -64,12 +72,17 @@ class References:
             work.memory = replace(work.memory, unresolved=again)
             _log.info("the references cannot be resolved: %s", found.reason)
             return
-        for value in found.secrets:
-            self._redactor.register(value)
+        self._hide(resource.key, found.secrets)
         work.references = found
         work.memory = replace(work.memory, unresolved=None)
         if found.skipped:
             await self._statuses.tell(resource, EventReason.KEYS_SKIPPED, told(found.skipped), warning=True)
+
+    def _hide(self, key: ResourceKey, values: frozenset[str]) -> None:
+        """What an earlier attempt was given stays hidden as well: its output may still be shown."""
+        for value in values:
+            self._redactor.register(value, holder=str(key))
+        self._hidden[key] = self._hidden.get(key, frozenset()) | values
 
     async def _read(self, namespace: str, name: SourceName) -> Source | Unreadable:
         try:

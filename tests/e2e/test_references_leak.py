@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+from dispersed_operator.model.job import DispersedJobSpec
 from dispersed_operator.model.naming import INTENT_ANNOTATION
+from dispersed_operator.planning.body import body_digest
 from tests.e2e.test_references import REGISTRY, add_secret, docker_config, from_secret
 from tests.support.world import World, wait_for
 
@@ -37,6 +39,8 @@ def assert_nowhere(world: World) -> None:
     """Resource, intent, Events, log, metrics and health answers hold no mark, nor any encoding of one."""
     resource = json.dumps(world.get("server"))
     assert INTENT_ANNOTATION in resource
+    spec = DispersedJobSpec.from_api((world.get("server") or {})["spec"])
+    assert (world.intent("server") or {})["bodySHA256"] == body_digest(spec), "the digest knows no value"
     operator = world.operators[0]
     places = {
         "resource": resource,

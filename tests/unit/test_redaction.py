@@ -60,6 +60,17 @@ def test_a_forgotten_value_is_shown_again_and_others_stay_hidden() -> None:
     assert redactor.clean("token-one token-two") == f"token-one {MASK}"
 
 
+def test_a_value_stays_hidden_until_its_last_holder_forgets_it() -> None:
+    redactor = Redactor(["shared-value"])
+    for holder in ("job-a", "job-b", "job-a"):
+        redactor.register("shared-value", holder=holder)
+    for holder in ("job-a", "a stranger", "job-b"):
+        redactor.forget("shared-value", holder=holder)
+        assert redactor.clean("shared-value") == MASK
+    redactor.forget("shared-value")
+    assert redactor.clean("shared-value") == "shared-value"
+
+
 def test_the_redactor_does_not_show_what_it_knows() -> None:
     assert "marked-secret" not in repr(Redactor(["marked-secret"]))
 

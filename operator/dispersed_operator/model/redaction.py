@@ -58,12 +58,16 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class Redactor:
-    """Knows the values that must not be shown, and replaces them and everything that looks like them by ``***``."""
+    """Knows the values that must not be shown, and replaces them and everything that looks like them by ``***``.
 
-    __slots__ = ("_lock", "_ordered", "_spellings")
+    A value is known while anybody holds it: two holders of one value do not take it from each other.
+    """
+
+    __slots__ = ("_holders", "_lock", "_ordered", "_spellings")
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
+        self._holders: dict[str, frozenset[str]] = {}
         self._spellings: dict[str, tuple[str, ...]] = {}
         self._ordered: tuple[str, ...] = ()
         for value in values:
@@ -72,17 +76,23 @@ class Redactor:
     def __repr__(self) -> str:
         return f"Redactor({len(self._spellings)} values)"
 
-    def register(self, value: str) -> None:
+    def register(self, value: str, *, holder: str = "") -> None:
         """Treat this value as secret from now on. Values below `SHORTEST_VALUE` characters are ignored."""
-        if len(value) < SHORTEST_VALUE or value in self._spellings:
+        if len(value) < SHORTEST_VALUE or holder in self._holders.get(value, ()):
             return
         with self._lock:
-            self._spellings = {**self._spellings, value: _spellings(value)}
-            self._reorder()
+            self._holders[value] = self._holders.get(value, frozenset()) | {holder}
+            if value not in self._spellings:
+                self._spellings = {**self._spellings, value: _spellings(value)}
+                self._reorder()
 
-    def forget(self, value: str) -> None:
-        """Stop looking for a value that is worth nothing any more (the token of a run that ended)."""
+    def forget(self, value: str, *, holder: str = "") -> None:
+        """The holder no longer needs a value to be hidden; it is looked for until the last holder says so."""
         with self._lock:
+            left = self._holders.pop(value, frozenset()) - {holder}
+            if left:
+                self._holders[value] = left
+                return
             self._spellings = {known: spellings for known, spellings in self._spellings.items() if known != value}
             self._reorder()
 

@@ -17,6 +17,7 @@ from dispersed_operator.planning.cancellation import suspended
 from dispersed_operator.planning.identity import cancel_identities
 from dispersed_operator.planning.limits import exhausted
 from dispersed_operator.planning.matching import is_history, matches
+from dispersed_operator.planning.memory import Unresolved
 from dispersed_operator.planning.references import FIRST_RETRY_SECONDS, source_names
 from dispersed_operator.planning.resolved import Resolved
 from dispersed_operator.planning.vocabulary import (
@@ -112,12 +113,18 @@ def plan_blocked(resource: JobResource, facts: Facts) -> Rest | None:
 def _reference_to_mend(resource: JobResource, facts: Facts) -> Rest | None:
     """A reference that could not be resolved, until it is due to be read again: nothing watches Secrets, so time, an
     edit of the spec or a person's request decide."""
-    known = facts.memory.unresolved
-    if known is None or known.generation != resource.generation or isinstance(facts.references, Resolved):
+    known = _unresolved(resource, facts)
+    if known is None or isinstance(facts.references, Resolved):
         return None
     if facts.references is None and (facts.forced or facts.now >= known.due):
         return None
     return _wait(Problem(known.reason, known.message), after=max(known.due - facts.now, 1.0), stalled=True)
+
+
+def _unresolved(resource: JobResource, facts: Facts) -> Unresolved | None:
+    """What is remembered of the references of the spec as it is now."""
+    known = facts.memory.unresolved
+    return known if known is not None and known.generation == resource.generation else None
 
 
 def _resolve_first(resource: JobResource, facts: Facts) -> Action | None:
@@ -141,8 +148,8 @@ def _refusal_to_heed(resource: JobResource, facts: Facts) -> Rest | None:
     if intent.refusal is Refusal.ABANDONED:
         message = "a person abandoned this create by resolve-create; delete the resource and create it again to run it"
         return _wait(Problem(Reason.CREATE_OUTCOME_UNKNOWN, message), stalled=True)
-    if facts.forced:
-        return None
+    if facts.forced or facts.references is not None or _unresolved(resource, facts) is not None:
+        return None  # the wait is over already: what stands in the way of a new attempt now is a reference, if anything
     if intent.refusal is Refusal.VALIDATION:
         if facts.digest != intent.body_sha256:
             return None

@@ -122,6 +122,23 @@ def test_a_validation_refusal_of_a_job_with_references_is_tried_again_slowly_bec
     assert again == ResolveReferences()
 
 
+@pytest.mark.parametrize("refusal", [Refusal.VALIDATION, Refusal.FUNDS])
+def test_a_broken_reference_found_after_a_refusal_is_what_is_told_and_its_mending_ends_the_wait(
+    refusal: Refusal,
+) -> None:
+    resource = referring().intent(refused(refusal, body_sha256=digest_of(SPEC))).resource
+    soon = facts(at=SIGNED + 20, listing=READY.listing, digest=digest_of(SPEC))
+    told = plan_job(resource, replace(soon, memory=memory(unresolved=remembered())))
+    assert isinstance(told, Rest)
+    assert isinstance(told.situation, Situation)
+    assert told.situation.reason is MISSING.reason
+    due = replace(soon, memory=memory(unresolved=remembered(due=MONOTONIC)))
+    assert plan_job(resource, due) == ResolveReferences()
+    assert plan_job(resource, replace(soon, references=FOUND)) == ClaimIntent(2)
+    earlier = replace(soon, memory=memory(unresolved=remembered(generation=0)))
+    assert isinstance(plan_job(resource, earlier), Rest), "what was known of an earlier spec ends no wait"
+
+
 @pytest.mark.parametrize(
     "builder",
     [
