@@ -69,9 +69,9 @@ def test_no_token_is_printed(tmp_path: Path) -> None:
     read_until(demo, "  the connection Secret")
     assert demo.stdout is not None
     shown = demo.stdout.readline()
-    demo.send_signal(signal.SIGINT)
+    demo.send_signal(signal.SIGINT)  # the rest is not of interest here; on a busy machine it may be over already
     demo.communicate()
-    assert demo.returncode == 130
+    assert demo.returncode in {0, 130}
     assert shown.strip() == "access-token: (hidden)"
     assert processes_of(tmp_path) == []
     assert left_in(tmp_path) == []

@@ -96,7 +96,7 @@ class Facts:
 
     `now` is this process's monotonic time, `wall` seconds since the epoch on its wall clock (for ages shown to people
     only). `digest` is the body digest of the present spec, None while it cannot be built (`body_problem` says why).
-    `listing`, `job`, `runs`, `run`, `references` (what those of the template came to) and `contest` (for a resource that
+    `listing`, `job`, `runs`, `run`, `references` (what those of the template came to) and `contest` (for an object that
     adopts) were read in this pass if present; `snapshot_*` come from the poller, which has `polled` at least once.
     `forced`: a person asks for a look now. `listed`: the newest poll showed the recorded job as alive.
     """
@@ -326,7 +326,7 @@ class DropFinalizer:
 
 @dataclass(frozen=True, slots=True)
 class InspectOrigin:
-    """Does the object live that an inherited intent (`uid`), or a record (token `subject` of `attempt`), is made for?"""
+    """Does the object live that an inherited intent (`uid`), or record (token `subject`, `attempt`), is made for?"""
 
     subject: str
     cluster_id: str

@@ -32,7 +32,9 @@ MARK = "marked-value"
 
 
 def template(**fields: Any) -> JobTemplate:
-    return DispersedJobSpec.from_api({**BATCH, "template": {**BATCH["template"], **fields}}).template
+    found = DispersedJobSpec.from_api({**BATCH, "template": {**BATCH["template"], **fields}}).template
+    assert found is not None
+    return found
 
 
 def secret(egress: str | None = EGRESS_ALLOWED, type_: str = "Opaque", **data: str | bytes) -> Source:
