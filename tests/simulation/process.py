@@ -67,6 +67,7 @@ class Surroundings:
     trace: Callable[[str], None]
     on_ready: Callable[[SimulatedProcess], None]
     on_end: Callable[[SimulatedProcess], None]
+    on_failure: Callable[[str], None]
 
 
 class SimulatedProcess:
@@ -159,6 +160,7 @@ class SimulatedProcess:
     def fail(self, error: BaseException) -> None:
         """The process ends itself: its state must not be trusted any more."""
         self.given.trace(f"ends itself: {error}")
+        self.given.on_failure(str(error))
         self._die()
 
     # --- composition ---

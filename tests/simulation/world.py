@@ -22,7 +22,7 @@ from tests.simulation.calls import Line
 from tests.simulation.history import History
 from tests.simulation.incidents import ACCOUNT_NAME, SECRET_NAME, Incidents
 from tests.simulation.kube_side import KubeGate
-from tests.simulation.plan import Plan
+from tests.simulation.plan import Plan, Trouble
 from tests.simulation.process import SimulatedProcess, Surroundings
 from tests.simulation.remote_side import BASE_URL, EPOCH, KEYS, RemoteSide
 from tests.simulation.virtual_loop import OWNER, VirtualLoop
@@ -92,6 +92,7 @@ class Slot:
             trace=trace,
             on_ready=world.watches.attach,
             on_end=self._ended,
+            on_failure=self._failed,
         )
         self.line = line
         self.process = world.make_process(world.loop, given)
@@ -106,6 +107,11 @@ class Slot:
     def _freeze(self, seconds: float) -> None:
         if self.process is not None:
             self.process.freeze(seconds)
+
+    def _failed(self, text: str) -> None:
+        """A process ended itself, as it may only after etcd went back."""
+        if not self._world.count[f"incident-{Trouble.RESTORE_ETCD}"]:
+            self._world.defects.append(f"op-{self.number} ended itself: {text}")
 
     def _ended(self, process: SimulatedProcess) -> None:
         if self.process is process:

@@ -254,6 +254,13 @@ def test_two_states_of_an_object_under_one_version_mean_that_the_state_was_lost(
     assert store.get(KEY) is not None
 
 
+def test_the_answer_to_the_write_that_lets_a_deleting_object_go_has_an_old_version(store: ResourceStore) -> None:
+    first = body(20)
+    deleting = {**first["metadata"], "deletionTimestamp": "2026-11-23T10:00:00Z"}
+    store.put(KEY, {**first, "metadata": {**deleting, "finalizers": ["dispersed.dev/remote-job"]}})
+    assert not store.put(KEY, {**first, "metadata": deleting})
+
+
 def test_a_reading_with_other_defaults_is_the_same_state(store: ResourceStore) -> None:
     """The definition of the kind was changed: the API server applies defaults when it reads."""
     first = body(20)
