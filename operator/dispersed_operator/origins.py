@@ -20,15 +20,16 @@ from dispersed_operator.store import ResourceStore
 
 
 async def inspect_origin(action: InspectOrigin, *, store: ResourceStore, kube: KubeClient) -> bool:
-    """Whether the object lives. What is read on the way goes into the store. Raises KubernetesError."""
+    """Whether the object lives. Raises KubernetesError.
+
+    What is read does not go into the store: whoever reconciles the other object must be told of its changes by the
+    watch, which tells only what the store does not know yet.
+    """
     for key in _places(action, store):
-        before = store.version(key)
         try:
             body = await kube.get(DISPERSED_JOBS, namespace=key.namespace, name=key.name)
         except KubernetesNotFound:
-            store.gone(key, before)
             continue
-        store.put(key, body)
         if _is_meant(action, key, body["metadata"]["uid"]):
             return True
     return False

