@@ -275,10 +275,9 @@ def _identity(body: Body) -> tuple[Any, ...]:
     """What cannot differ between two readings of one version. Defaults and pruning are applied when an object is read,
     so spec and status as a whole can, after the definition of the kind has changed."""
     metadata, status = body["metadata"], body.get("status") or {}
-    marks = ("uid", "generation", "deletionTimestamp", "finalizers", "annotations")
+    marks = tuple(metadata.get(name) for name in ("uid", "generation", "deletionTimestamp", "finalizers"))
     annotations = {name: text for name, text in (metadata.get("annotations") or {}).items() if name != LAST_APPLIED}
-    named = {name: metadata.get(name) for name in marks} | {"annotations": annotations}
-    return *named.values(), status.get("jobUUID"), status.get("create")
+    return *marks, annotations, status.get("jobUUID"), status.get("create")
 
 
 def _slim(body: Body) -> Body:

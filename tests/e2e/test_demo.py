@@ -77,12 +77,15 @@ def test_no_token_is_printed(tmp_path: Path) -> None:
     assert left_in(tmp_path) == []
 
 
-def test_a_demo_that_is_terminated_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"])
+def test_a_demo_that_is_stopped_while_it_starts_leaves_nothing_behind(
+    tmp_path: Path, number: signal.Signals, status: int
+) -> None:
     demo = start_demo(tmp_path)
     read_until(demo, "  starting the simulator")
-    demo.send_signal(signal.SIGTERM)
+    demo.send_signal(number)
     demo.communicate()
-    assert demo.returncode == 143
+    assert demo.returncode == status
     assert processes_of(tmp_path) == []
     assert left_in(tmp_path) == []
 

@@ -79,7 +79,7 @@ def plan_creation(resource: JobResource, facts: Facts) -> Action:
     attempt = 1 + max([known, *(match.claimed.attempt for match in rows)])
     if attempt > MAX_ATTEMPT:
         message = f"all {MAX_ATTEMPT} attempts of this resource were refused"
-        return _wait(Problem(Reason.BACKOFF_LIMIT_EXCEEDED, message), stalled=True)
+        return wait_pending(Problem(Reason.BACKOFF_LIMIT_EXCEEDED, message), stalled=True)
     return _resolve_first(resource, facts) or ClaimIntent(attempt)
 
 
@@ -95,18 +95,18 @@ def plan_blocked(resource: JobResource, facts: Facts) -> Rest | None:
     if resource.suspend_wanted:
         return Rest(suspended(resource, facts))
     if facts.body_problem is not None:
-        return _wait(facts.body_problem, stalled=True)
+        return wait_pending(facts.body_problem, stalled=True)
     refused = _refusal_to_heed(resource, facts)
     if refused is not None:
         return refused
     spent = exhausted(resource)
     if spent is not None:
-        return _wait(spent, stalled=True)
+        return wait_pending(spent, stalled=True)
     if resource.paused:
         message = f"nothing is created while {resource.key.name} carries the annotation dispersed.dev/paused"
-        return _wait(Problem(Reason.PAUSED, message))
+        return wait_pending(Problem(Reason.PAUSED, message))
     if facts.account.blocker is not None:
-        return _wait(facts.account.blocker, after=15.0, account=True)
+        return wait_pending(facts.account.blocker, after=15.0, account=True)
     return _reference_to_mend(resource, facts)
 
 
@@ -118,7 +118,7 @@ def _reference_to_mend(resource: JobResource, facts: Facts) -> Rest | None:
         return None
     if facts.references is None and (facts.forced or facts.now >= known.due):
         return None
-    return _wait(Problem(known.reason, known.message), after=max(known.due - facts.now, 1.0), stalled=True)
+    return wait_pending(Problem(known.reason, known.message), after=max(known.due - facts.now, 1.0), stalled=True)
 
 
 def _unresolved(resource: JobResource, facts: Facts) -> Unresolved | None:
@@ -132,7 +132,7 @@ def _resolve_first(resource: JobResource, facts: Facts) -> Action | None:
     if not _has_references(resource) or isinstance(facts.references, Resolved):
         return None
     if isinstance(facts.references, Problem):
-        return _wait(facts.references, after=FIRST_RETRY_SECONDS, stalled=True)
+        return wait_pending(facts.references, after=FIRST_RETRY_SECONDS, stalled=True)
     return ResolveReferences()
 
 
@@ -147,14 +147,14 @@ def _refusal_to_heed(resource: JobResource, facts: Facts) -> Rest | None:
         return None
     if intent.refusal is Refusal.ABANDONED:
         message = "a person abandoned this create by resolve-create; delete the resource and create it again to run it"
-        return _wait(Problem(Reason.CREATE_OUTCOME_UNKNOWN, message), stalled=True)
+        return wait_pending(Problem(Reason.CREATE_OUTCOME_UNKNOWN, message), stalled=True)
     if facts.forced or facts.references is not None or _unresolved(resource, facts) is not None:
         return None  # the wait is over already: what stands in the way of a new attempt now is a reference, if anything
     if intent.refusal is Refusal.VALIDATION:
         if facts.digest != intent.body_sha256:
             return None
         if not _has_references(resource):
-            return _wait(Problem(Reason.REMOTE_VALIDATION_FAILED, intent.message), stalled=True)
+            return wait_pending(Problem(Reason.REMOTE_VALIDATION_FAILED, intent.message), stalled=True)
         # What was refused may be a value that the digest does not speak of, and the Secret was mended: try again.
     assert intent.refusal is not None
     due = intent.signed_at + _retry_after(intent.refusal, intent.attempt)
@@ -163,7 +163,7 @@ def _refusal_to_heed(resource: JobResource, facts: Facts) -> Rest | None:
         return None
     reason = REFUSAL_REASONS[intent.refusal]
     stalled = intent.refusal is Refusal.VALIDATION
-    return _wait(Problem(reason, intent.message), after=min(max(remaining, 1.0), 300.0), stalled=stalled)
+    return wait_pending(Problem(reason, intent.message), after=min(max(remaining, 1.0), 300.0), stalled=stalled)
 
 
 def _retry_after(refusal: Refusal, attempt: int) -> int:
@@ -172,7 +172,8 @@ def _retry_after(refusal: Refusal, attempt: int) -> int:
     return base if refusal is Refusal.NOT_SENT else int(min(base * 2.0 ** min(attempt - 1, 16), LONGEST_RETRY_SECONDS))
 
 
-def _wait(problem: Problem, *, after: float | None = None, stalled: bool = False, account: bool = False) -> Rest:
+def wait_pending(problem: Problem, *, after: float | None = None, stalled: bool = False, account: bool = False) -> Rest:
+    """Rest without a job because of `problem`, and look again `after` seconds. `account`: the account is what lacks."""
     situation = Situation(
         phase=Phase.PENDING,
         reason=problem.reason,

@@ -16,6 +16,7 @@ from dispersed_operator.model.observed import CreateRecord, JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.model.status import Phase
+from dispersed_operator.planning.creation import wait_pending
 from dispersed_operator.planning.deletion import end_job, let_go
 from dispersed_operator.planning.force import plan_force
 from dispersed_operator.planning.ownership import ADOPTED_ATTEMPT, adopted_token, adoption_mark, is_marked, objection
@@ -54,23 +55,24 @@ def plan_takeover(resource: JobResource, perceived: JobResource, facts: Facts) -
 def _before_reading(resource: JobResource, facts: Facts) -> Action | None:
     """What stands against a look at the job, or what to ask first; None if nothing does. No remote call is made."""
     if resource.spec is None or not resource.adopts:
-        return _wait(facts.body_problem or Problem(Reason.REMOTE_VALIDATION_FAILED, "spec.adopt names no job"))
+        unnamed = Problem(Reason.REMOTE_VALIDATION_FAILED, "spec.adopt names no job")
+        return wait_pending(facts.body_problem or unnamed, stalled=True)
     if not is_marked(resource, facts.cluster_id):
         if resource.suspend_wanted:
             return Rest(_suspended(resource))
         if resource.paused:
             text = f"no job is adopted while {resource.key.name} carries the annotation dispersed.dev/paused"
-            return _wait(Problem(Reason.PAUSED, text), stalled=False)
+            return wait_pending(Problem(Reason.PAUSED, text))
     blocker = facts.account.blocker
     if blocker is not None and blocker.reason is Reason.INVALID_REFERENCE:
-        return _wait(blocker, after=ACCOUNT_AGAIN_SECONDS, stalled=False, account=True)
+        return wait_pending(blocker, after=ACCOUNT_AGAIN_SECONDS, account=True)
     if facts.contest is None:
         return InspectContest(facts.cluster_id, facts.job if isinstance(facts.job, RemoteJob) else None)
     against = objection(resource, facts.contest)
     if against is not None:
-        return _wait(against, after=REFUSED_AGAIN_SECONDS)
+        return wait_pending(against, after=REFUSED_AGAIN_SECONDS, stalled=True)
     if blocker is not None:
-        return _wait(blocker, after=ACCOUNT_AGAIN_SECONDS, stalled=False, account=True)
+        return wait_pending(blocker, after=ACCOUNT_AGAIN_SECONDS, account=True)
     return None
 
 
@@ -83,7 +85,7 @@ def _take(resource: JobResource, facts: Facts) -> Action:
     assert facts.account.mark is not None, "an account that nothing blocks has a key"
     if isinstance(job, Missing):
         text = f"the account does not know remote job {uuid}, which spec.adopt names"
-        return _wait(Problem(Reason.REMOTE_VANISHED, text), after=MISSING_AGAIN_SECONDS)
+        return wait_pending(Problem(Reason.REMOTE_VANISHED, text), after=MISSING_AGAIN_SECONDS, stalled=True)
     if job is None or job.uuid != uuid:
         return ReadJob(uuid)
     if not facts.contest.titled:
@@ -91,7 +93,7 @@ def _take(resource: JobResource, facts: Facts) -> Action:
     task = resource.spec.task.value
     if job.task and job.task.upper() != task.upper():
         text = f"remote job {uuid} is a {job.task} job, but spec.task says {task}: create another DispersedJob"
-        return _wait(Problem(Reason.REMOTE_VALIDATION_FAILED, text))
+        return wait_pending(Problem(Reason.REMOTE_VALIDATION_FAILED, text), stalled=True)
     if not (resource.has_finalizer and is_marked(resource, facts.cluster_id)):
         return HoldAdopted(adoption_mark(resource, facts.cluster_id))
     return RecordCreate(
@@ -155,15 +157,3 @@ def _suspended(resource: JobResource) -> Situation:
         created=Created.NO,
         suspended=True,
     )
-
-
-def _wait(problem: Problem, *, after: float | None = None, stalled: bool = True, account: bool = False) -> Rest:
-    situation = Situation(
-        phase=Phase.PENDING,
-        reason=problem.reason,
-        message=problem.message,
-        created=Created.NO,
-        stalled=stalled,
-        account_problem=problem if account else None,
-    )
-    return Rest(situation, after)
