@@ -20,6 +20,7 @@ from dispersed_operator.accounts import AccountBook
 from dispersed_operator.errors import KubernetesError, KubernetesNotFound, RemoteError, RemoteNotFound, TransportFailed
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
+from dispersed_operator.model.account_names import described
 from dispersed_operator.model.intent import AccountMark
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.planning.continuity import is_same_account
@@ -49,7 +50,7 @@ class AbandonedJobs:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def take(
-        self, key: ResourceKey, *, account: str, resource_uid: str, uuid: str, accepted_by: AccountMark | None
+        self, key: ResourceKey, *, account: ResourceKey, resource_uid: str, uuid: str, accepted_by: AccountMark | None
     ) -> None:
         """Take over the job `uuid`, accepted for the resource `key` of that metadata.uid, which is no longer known.
 
@@ -71,14 +72,14 @@ class AbandonedJobs:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _end(
-        self, key: ResourceKey, account: str, resource_uid: str, uuid: str, accepted_by: AccountMark | None
+        self, key: ResourceKey, account: ResourceKey, resource_uid: str, uuid: str, accepted_by: AccountMark | None
     ) -> None:
         missing: dict[str, float] = {}
         for attempt in itertools.count():
-            session = self._book.get(key.namespace, account)  # each time: the key may have been rotated
+            session = self._book.get(account)  # each time: the key may have been rotated
             try:
                 if session is None:
-                    raise TransportFailed(f"the account {key.namespace}/{account} is not open")
+                    raise TransportFailed(f"the {described(account)} is not open")
                 if await self._is_still_there(key, resource_uid):
                     _log.info("%s is there after all; it will find remote job %s itself", key, uuid)
                     return
@@ -88,7 +89,7 @@ class AbandonedJobs:
                     return
             except RemoteNotFound as error:
                 since = missing.setdefault(session.client.public_key if session is not None else "", self._monotonic())
-                facts = self._book.facts(key.namespace, account)
+                facts = self._book.facts(account)
                 if not is_same_account(accepted_by, facts) or facts.doubt is not None:
                     _log.error("remote job %s without a resource is unknown to the present key; not given up", uuid)
                 elif self._monotonic() - since >= MISSING_SECONDS:

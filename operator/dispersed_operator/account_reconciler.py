@@ -1,5 +1,8 @@
 """Keeping one account true: its key, its holds, its session, its status.
 
+The Secret of a DispersedAccount is in its namespace, that of a ClusterDispersedAccount in the operator's own. Jobs of
+any namespace may need the latter, so its holds go by a LIST of all of them.
+
 Invariants: account and Secret carry our hold before anything is created with them; a hold is released only when account
 or Secret is being deleted and a LIST begun after that was seen shows no job of the account with our finalizer, computed
 each time (protocol, Holds).
@@ -9,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +21,10 @@ from dispersed_operator.errors import KubernetesNotFound, RemoteError, SettingsE
 from dispersed_operator.examinations import Examinations
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.merge import merge_patch
-from dispersed_operator.kube.resources import DISPERSED_ACCOUNTS, DISPERSED_JOBS, SECRETS, Resource
+from dispersed_operator.kube.resources import DISPERSED_JOBS, RESOURCES, SECRETS, Resource
 from dispersed_operator.model import naming
-from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.account_names import described, full_name, read_spelling
+from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import JobResource, parse_job
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.redaction import Redactor
@@ -59,7 +63,8 @@ class _Opened:
 
 
 class AccountReconciler:
-    """Reconciles DispersedAccounts, one key at a time."""
+    """Reconciles accounts of both kinds, one key at a time. `operator_namespace` has the Secrets of cluster-wide
+    ones."""
 
     def __init__(
         self,
@@ -74,6 +79,7 @@ class AccountReconciler:
         monotonic: Callable[[], float],
         on_change: Callable[[ResourceKey], None],
         api_server_cas: Sequence[str] = (),
+        operator_namespace: str = "dispersed-system",
     ) -> None:
         self._store = store
         self._kube = kube
@@ -86,6 +92,7 @@ class AccountReconciler:
         self._on_change = on_change
         self._opened: dict[ResourceKey, _Opened] = {}
         self._api_server_cas = tuple(api_server_cas)
+        self._operator_namespace = operator_namespace
         self._frozen: dict[ResourceKey, Problem | None] = {}
         self._examinations = Examinations(store=store, monotonic=monotonic)
 
@@ -112,12 +119,12 @@ class AccountReconciler:
     async def fresh_holds(self, key: ResourceKey) -> Problem | None:
         """C3: account and Secret read now, after the intent was won. The problem if one of them is going, or if account
         or cluster came into question meanwhile; else None."""
-        session = self._book.get(key.namespace, key.name)
+        session = self._book.get(key)
         if session is None:
             return Problem(Reason.INVALID_REFERENCE, "the account was closed")
         try:
-            account = await self._kube.get(DISPERSED_ACCOUNTS, namespace=key.namespace, name=key.name)
-            secret = await self._kube.get(SECRETS, namespace=key.namespace, name=session.secret_name)
+            account = await self._kube.get(RESOURCES[key.kind], namespace=key.scope, name=key.name)
+            secret = await self._kube.get(SECRETS, namespace=self._home(key), name=session.secret_name)
         except KubernetesNotFound:
             return Problem(Reason.INVALID_REFERENCE, "the account or its Secret is gone")
         if is_held(account["metadata"]) and is_held(secret["metadata"]):
@@ -125,16 +132,20 @@ class AccountReconciler:
         return Problem(Reason.INVALID_REFERENCE, "the account or its Secret is being deleted")
 
     def _blocked(self, key: ResourceKey) -> Problem | None:
-        return self._book.facts(key.namespace, key.name).blocker
+        return self._book.facts(key).blocker
+
+    def _home(self, key: ResourceKey) -> str:
+        """The namespace of the account's Secret."""
+        return key.namespace or self._operator_namespace
 
     # --- readiness ---
 
     def _guard(self, key: ResourceKey, body: Body) -> None:
         """Before a session can be used: is this the cluster, and what does a person say of jobs that vanished?"""
-        bodies = (self._store.get(other) for other in self._store.keys(Kind.ACCOUNT) if other != key)
+        bodies = (self._store.get(other) for other in self._store.accounts() if other != key)
         others = [other for other in bodies if other is not None]
         self._frozen[key] = cluster_problem(key, body, self._api_server_cas, others)
-        session = self._book.get(key.namespace, key.name)
+        session = self._book.get(key)
         if session is not None:
             self._arm(session, body)
             answer = (body["metadata"].get("annotations") or {}).get(naming.CONFIRM_VANISHED_ANNOTATION)
@@ -144,17 +155,17 @@ class AccountReconciler:
         """Secret, holds, session, key: the first problem, or None."""
         secret_name = body["spec"]["credentialsSecretRef"]["name"]
         try:
-            secret = await self._kube.get(SECRETS, namespace=key.namespace, name=secret_name)
+            secret = await self._kube.get(SECRETS, namespace=self._home(key), name=secret_name)
         except KubernetesNotFound:
-            return Problem(Reason.INVALID_REFERENCE, f"the Secret {key.namespace}/{secret_name} does not exist")
+            return Problem(Reason.INVALID_REFERENCE, f"the Secret {self._home(key)}/{secret_name} does not exist")
         if secret["metadata"].get("deletionTimestamp"):
             await self._release_secret_of_living_account(key, body, secret)
-            return Problem(Reason.INVALID_REFERENCE, f"the Secret {key.namespace}/{secret_name} is being deleted")
+            return Problem(Reason.INVALID_REFERENCE, f"the Secret {self._home(key)}/{secret_name} is being deleted")
         credentials = read_credentials(secret, secret_name)
         if isinstance(credentials, Problem):
             return credentials
         self._redactor.register(credentials.secret_key)
-        await self._hold(DISPERSED_ACCOUNTS, body, key)
+        await self._hold(RESOURCES[key.kind], body, key)
         await self._hold(SECRETS, secret, None)
         session = await self._session(key, body, credentials)
         if isinstance(session, Problem):
@@ -164,7 +175,7 @@ class AccountReconciler:
     def _arm(self, session: AccountSession, body: Body) -> None:
         """What the session must know before anything is done with it."""
         session.frozen = self._frozen.get(session.key)
-        live = any(self._is_active(job) for job in self._store.jobs_of_account(session.key.namespace, session.key.name))
+        live = any(self._is_active(job) for job in self._store.jobs_of_account(session.key))
         session.expected_identity = (body.get("status") or {}).get("accountUUID") if live else None
         session.forget_jobs_if_idle()
 
@@ -175,7 +186,7 @@ class AccountReconciler:
         settings = (body["spec"].get("requestsPerMinute"), body["spec"].get("polling"))
         text = f"{credentials.public_key}|{credentials.secret_key}|{settings}"
         digest = hashlib.sha256(text.encode()).hexdigest()
-        opened, session = self._opened.get(key), self._book.get(key.namespace, key.name)
+        opened, session = self._opened.get(key), self._book.get(key)
         if session is not None and opened is not None and opened.digest == digest:
             return session
         before = self._book.take(key)
@@ -202,7 +213,7 @@ class AccountReconciler:
                 session.last_answer = self._monotonic()
             unfit = await self._examinations.examine(session)
         except RemoteError as error:
-            _log.warning("account %s/%s: %s", session.key.namespace, session.key.name, error)
+            _log.warning("account %s: %s", full_name(session.key), error)
             return problem_of(error)
         session.problem = None
         return session.blocker() or unfit
@@ -228,24 +239,29 @@ class AccountReconciler:
         self, resource: Resource, metadata: Body, finalizers: list[str], key: ResourceKey | None
     ) -> None:
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": finalizers}}
-        answer = await self._kube.patch(resource, namespace=metadata["namespace"], name=metadata["name"], body=patch)
+        home, name = metadata.get("namespace"), metadata["name"]
+        answer = await self._kube.patch(resource, namespace=home, name=name, body=patch)
         if key is not None:
             self._store.put(key, answer)
 
-    async def _jobs_hold(self, namespace: str, names: set[str]) -> bool:
+    async def _jobs_hold(self, accounts: Collection[ResourceKey]) -> bool:
         """Whether a LIST begun now shows a job with our finalizer that needs one of these accounts: its spec names it,
         or did when the job was accepted, or when a create was signed whose outcome is not known."""
-        items, _ = await self._kube.list_all(DISPERSED_JOBS, namespace=namespace)
-        bodies = [self._store.get(ResourceKey(Kind.ACCOUNT, namespace, name)) or {} for name in names]
+        scopes = {account.scope for account in accounts}
+        bodies = [self._store.get(account) or {} for account in accounts]
         keys = {str((body.get("status") or {}).get("keyFingerprint")) for body in bodies}
-        jobs = (parse_job(item) for item in items)
-        return any(job.has_finalizer and _needs(job, names, keys) for job in jobs)
+        for scope in {None} if None in scopes else scopes:
+            items, _ = await self._kube.list_all(DISPERSED_JOBS, namespace=scope)
+            jobs = (parse_job(item) for item in items)
+            if any(job.has_finalizer and _needs(job, accounts, keys) for job in jobs):
+                return True
+        return False
 
     async def _release_secret_of_living_account(self, key: ResourceKey, body: Body, secret: Body) -> None:
         """A Secret that is being deleted goes once no job needs its key; the account then waits for a new one."""
         if naming.HOLD_FINALIZER not in (secret["metadata"].get("finalizers") or ()):
             return
-        if await self._jobs_hold(key.namespace, self._users_of(key.namespace, secret["metadata"]["name"])):
+        if await self._jobs_hold(self._users_of(self._home(key), secret["metadata"]["name"])):
             await self._keep_serving(key, body, secret)
         else:
             await self._release(SECRETS, secret, None)
@@ -256,7 +272,7 @@ class AccountReconciler:
         if isinstance(credentials, Problem):
             return
         self._redactor.register(credentials.secret_key)
-        before = self._book.get(key.namespace, key.name)
+        before = self._book.get(key)
         session = await self._session(key, body, credentials)
         if isinstance(session, Problem):
             return
@@ -268,34 +284,35 @@ class AccountReconciler:
         """The account is being deleted: creates stop at once, and it goes when no job needs it any more."""
         if naming.HOLD_FINALIZER not in (body["metadata"].get("finalizers") or ()):
             return None
-        going = Problem(Reason.INVALID_REFERENCE, f"the DispersedAccount {key.name} is being deleted")
+        going = Problem(Reason.INVALID_REFERENCE, f"the {described(key)} is being deleted")
         self._book.set_problem(key, going)
         secret_name = body["spec"]["credentialsSecretRef"]["name"]
-        if await self._jobs_hold(key.namespace, {key.name}):
+        if await self._jobs_hold({key}):
             try:
-                secret = await self._kube.get(SECRETS, namespace=key.namespace, name=secret_name)
+                secret = await self._kube.get(SECRETS, namespace=self._home(key), name=secret_name)
                 await self._keep_serving(key, body, secret)
             except KubernetesNotFound:
-                _log.warning("account %s/%s: its Secret is gone while jobs need it", key.namespace, key.name)
+                _log.warning("account %s: its Secret is gone while jobs need it", full_name(key))
             self._book.set_problem(key, going)
             await self._write_status(key, going)
             return DELETION_SECONDS
-        others = self._users_of(key.namespace, secret_name) - {key.name}
+        others = self._users_of(self._home(key), secret_name) - {key}
         if not others:
             try:
-                secret = await self._kube.get(SECRETS, namespace=key.namespace, name=secret_name)
+                secret = await self._kube.get(SECRETS, namespace=self._home(key), name=secret_name)
                 await self._release(SECRETS, secret, None)
             except KubernetesNotFound:
-                _log.info("account %s/%s: its Secret is gone already", key.namespace, key.name)
-        await self._release(DISPERSED_ACCOUNTS, body, key)
+                _log.info("account %s: its Secret is gone already", full_name(key))
+        await self._release(RESOURCES[key.kind], body, key)
         await self._close(key)
         return None
 
-    def _users_of(self, namespace: str, secret_name: str) -> set[str]:
-        """The names of all accounts that use this Secret."""
-        bodies = ((key, self._store.get(key)) for key in self._store.keys(Kind.ACCOUNT) if key.namespace == namespace)
+    def _users_of(self, namespace: str, secret_name: str) -> set[ResourceKey]:
+        """All accounts that use this Secret: a DispersedAccount in the operator's namespace may share that of a
+        cluster-wide one."""
+        bodies = ((key, self._store.get(key)) for key in self._store.accounts() if self._home(key) == namespace)
         return {
-            key.name
+            key
             for key, body in bodies
             if body is not None and body["spec"]["credentialsSecretRef"]["name"] == secret_name
         }
@@ -322,15 +339,15 @@ class AccountReconciler:
             return
         patch = {"metadata": {"resourceVersion": body["metadata"]["resourceVersion"]}, "status": difference}
         answer = await self._kube.patch(
-            DISPERSED_ACCOUNTS, namespace=key.namespace, name=key.name, body=patch, subresource="status"
+            RESOURCES[key.kind], namespace=key.scope, name=key.name, body=patch, subresource="status"
         )
         self._store.put(key, answer)
-        self._metrics.status_written(Kind.ACCOUNT)
+        self._metrics.status_written(key.kind)
 
     def _view(self, key: ResourceKey, problem: Problem | None) -> AccountView:
-        session = self._book.get(key.namespace, key.name)
+        session = self._book.get(key)
         live, rates = 0, []
-        for job_key in self._store.jobs_of_account(key.namespace, key.name):
+        for job_key in self._store.jobs_of_account(key):
             status = (self._store.get(job_key) or {}).get("status") or {}
             if status.get("active") == 1:
                 live += 1
@@ -360,8 +377,9 @@ class AccountReconciler:
         )
 
 
-def _needs(job: JobResource, names: set[str], keys: set[str]) -> bool:
+def _needs(job: JobResource, accounts: Collection[ResourceKey], keys: set[str]) -> bool:
     pending = job.pending_create()
     signed = pending.account.public_key if pending is not None and pending.account is not None else None
-    named = {job.account_name, job.status.get("account")}
-    return bool(named & names) or (signed is not None and key_fingerprint(signed) in keys)
+    accepted_by = read_spelling(str(job.status.get("account") or ""), job.key.namespace)
+    named = {*job.accounts, accepted_by}
+    return not named.isdisjoint(accounts) or (signed is not None and key_fingerprint(signed) in keys)

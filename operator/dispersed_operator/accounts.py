@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from dispersed_operator.model.account_names import described, spelled
 from dispersed_operator.model.intent import AccountMark
 from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import Listing
 from dispersed_operator.model.windows import ProofWindows
@@ -97,10 +99,10 @@ class AccountSession:
         if self.expected_identity and self.identity and self.identity != self.expected_identity:
             return Problem(
                 Reason.ACCOUNT_MISMATCH,
-                f"the key belongs to the account {self.identity}, but live jobs of this DispersedAccount belong to "
+                f"the key belongs to the account {self.identity}, but live jobs of this {self.key.kind} belong to "
                 f"{self.expected_identity}; nothing is created or given up until the right key is back",
             )
-        return doubt(self.breaker, namespace=self.key.namespace, name=self.key.name)
+        return doubt(self.breaker, self.key)
 
     @property
     def hands_off(self) -> Problem | None:
@@ -132,19 +134,46 @@ class AccountSession:
 
 
 class AccountBook:
-    """The open sessions by account, and what they mean for jobs. `exists` tells whether there is such an account."""
+    """The open sessions by account, and what they mean for jobs. `exists` tells whether there is such an account;
+    `cluster_wide` whether ClusterDispersedAccounts are known at all."""
 
     def __init__(
-        self, *, windows_for: Callable[[str], ProofWindows], exists: Callable[[ResourceKey], bool] = lambda _: False
+        self,
+        *,
+        windows_for: Callable[[str], ProofWindows],
+        exists: Callable[[ResourceKey], bool] = lambda _: False,
+        cluster_wide: bool = True,
     ) -> None:
         self._sessions: dict[ResourceKey, AccountSession] = {}
         self._problems: dict[ResourceKey, Problem] = {}
         self.windows_for = windows_for
         self._exists = exists
+        self._cluster_wide = cluster_wide
 
-    def get(self, namespace: str, name: str) -> AccountSession | None:
+    def account_of(self, resource: JobResource) -> ResourceKey | None:
+        """The account of a job as things stand; None if there are two that may have its job.
+
+        Where all records of a create are lost, our finalizer still says that there was one. With two defaults nothing
+        tells for which of them it was signed, and the other one's listing would prove an absence that is none.
+        """
+        there = [account for account in resource.accounts if self._exists(account)]
+        if len(there) > 1 and resource.has_trace and resource.intent is None:
+            return None
+        return there[0] if there else resource.accounts[0]
+
+    def session_of(self, resource: JobResource) -> AccountSession | None:
+        """The session of a job's account, None if none is open."""
+        account = self.account_of(resource)
+        return self._sessions.get(account) if account is not None else None
+
+    def facts_for(self, resource: JobResource) -> AccountFacts:
+        """The account of a job as the job sees it now."""
+        account = self.account_of(resource)
+        return self.facts(account) if account is not None else _closed(spelled(resource.accounts[0]), _TWO_DEFAULTS)
+
+    def get(self, account: ResourceKey) -> AccountSession | None:
         """The session of an account, None if none is open."""
-        return self._sessions.get(ResourceKey(Kind.ACCOUNT, namespace, name))
+        return self._sessions.get(account)
 
     def sessions(self) -> Iterable[AccountSession]:
         return tuple(self._sessions.values())
@@ -167,28 +196,14 @@ class AccountBook:
         if session is not None:
             session.problem = problem
 
-    def facts(self, namespace: str, name: str) -> AccountFacts:
+    def facts(self, key: ResourceKey) -> AccountFacts:
         """The account as a job sees it now."""
-        key = ResourceKey(Kind.ACCOUNT, namespace, name)
         session = self._sessions.get(key)
         if session is None:
-            if self._exists(key):
-                missing = Problem(Reason.ACCOUNT_PROBING, "the account is being checked")
-            else:
-                missing = Problem(Reason.INVALID_REFERENCE, f"the DispersedAccount {namespace}/{name} does not exist")
-            return AccountFacts(
-                name=name,
-                mark=None,
-                blocker=self._problems.get(key, missing),
-                reachable=False,
-                expiry_enforced=None,
-                windows=NOWHERE,
-                server_time=None,
-                server_date_age=None,
-            )
+            return _closed(spelled(key), self._problems.get(key) or self._missing(key))
         clock = session.client.clock
         return AccountFacts(
-            name=name,
+            name=spelled(key),
             mark=session.mark,
             blocker=session.blocker(),
             reachable=True,
@@ -199,7 +214,37 @@ class AccountBook:
             continuous_keys=frozenset(session.continuous_keys),
             doubt=session.doubt,
             frozen=session.frozen,
+            shared=key.kind is Kind.CLUSTER_ACCOUNT,
         )
+
+    def _missing(self, key: ResourceKey) -> Problem:
+        if self._exists(key):
+            return Problem(Reason.ACCOUNT_PROBING, "the account is being checked")
+        text = f"the {described(key)} does not exist"
+        if key.kind is Kind.CLUSTER_ACCOUNT and not self._cluster_wide:
+            text = f"the {described(key)} is of no use here: this operator serves some namespaces only"
+        return Problem(Reason.INVALID_REFERENCE, text)
+
+
+_TWO_DEFAULTS = Problem(
+    Reason.ACCOUNT_MISMATCH,
+    "the records of a create are lost, and it may have been signed for the DispersedAccount default or for the "
+    "ClusterDispersedAccount default; set spec.accountRef to the one that has the job",
+)
+
+
+def _closed(name: str, problem: Problem) -> AccountFacts:
+    """An account that cannot be asked anything."""
+    return AccountFacts(
+        name=name,
+        mark=None,
+        blocker=problem,
+        reachable=False,
+        expiry_enforced=None,
+        windows=NOWHERE,
+        server_time=None,
+        server_date_age=None,
+    )
 
 
 def total_rate(rates: Iterable[Decimal | None]) -> Decimal:

@@ -28,6 +28,7 @@ from dispersed_operator.composition import (
     build_sweeper,
     health_server,
     identify_cluster,
+    listed_kinds,
     remote_http_client,
     watched_kinds,
 )
@@ -44,7 +45,7 @@ from dispersed_operator.kube.credentials import Credentials, authorities, find_c
 from dispersed_operator.kube.events import EventRecorder
 from dispersed_operator.kube.resync import Resync
 from dispersed_operator.leadership import SoleLeader
-from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.keys import ACCOUNT_KINDS, Kind, ResourceKey
 from dispersed_operator.model.observed import PendingCreate
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.orphans import Orphans
@@ -148,7 +149,11 @@ class App:
         """Everything that does not need the cluster's identity."""
         settings = self._settings
         self._leader = SoleLeader(time.monotonic)
-        self._book = AccountBook(windows_for=settings.windows_for, exists=lambda key: self._store.get(key) is not None)
+        self._book = AccountBook(
+            windows_for=settings.windows_for,
+            exists=lambda key: self._store.get(key) is not None,
+            cluster_wide=self._namespaces is None,
+        )
         self._sessions = SessionFactory(
             settings=settings,
             http=http,
@@ -185,11 +190,12 @@ class App:
             monotonic=time.monotonic,
             on_change=self._account_changed,
             api_server_cas=self._api_server_cas,
+            operator_namespace=settings.operator_namespace,
         )
         self._resync = Resync(
             kube,
             self._store,
-            (Kind.ACCOUNT, Kind.JOB),
+            listed_kinds(settings),
             namespaces=self._namespaces,
             interval=settings.resync_seconds,
             on_changes=self._add_all,
@@ -259,6 +265,7 @@ class App:
         effects = Effects(
             store=self._store,
             kube=kube,
+            book=self._book,
             intents=intents,
             creates=creates,
             statuses=self._statuses,
@@ -314,7 +321,6 @@ class App:
         return True
 
     # --- events
-    # --------------------------------------------------------------------------------------------------------
 
     def _on_event(self, event_type: str | None, body: dict[str, Any]) -> None:
         """From the watch into the store and the queue; runs in our loop. Orphans are the sweeper's alone."""
@@ -326,11 +332,11 @@ class App:
         changed = self._store.remove(key, body) if event_type == "DELETED" else self._store.put(key, body)
         if changed:
             self._queue.add(key)
-            if key.kind is Kind.ACCOUNT and event_type == "DELETED":
+            if key.kind in ACCOUNT_KINDS and event_type == "DELETED":
                 self._account_changed(key)
 
     def _add_all(self, keys: frozenset[ResourceKey]) -> None:
-        for key in sorted(keys, key=lambda item: item.kind is not Kind.ACCOUNT):
+        for key in sorted(keys, key=lambda item: item.kind not in ACCOUNT_KINDS):
             self._queue.add(key)
 
     def _look_for(self, key: ResourceKey, uid: str, create: PendingCreate) -> None:
@@ -339,27 +345,19 @@ class App:
         self._queue.add(key)
 
     def _account_changed(self, key: ResourceKey) -> None:
-        for job in self._store.jobs_of_account(key.namespace, key.name):
+        for job in self._store.jobs_of_account(key):
             self._queue.add(job, Lane.LIFECYCLE)
 
     async def _reconcile(self, key: ResourceKey) -> Outcome:
-        if key.kind is Kind.ACCOUNT:
+        if key.kind in ACCOUNT_KINDS:
             return Outcome(after=await self._accounts.reconcile(key), urgent=True)
         outcome = await self._jobs.reconcile(key)
-        self._wake_leaving_account(key)
+        if self._store.get(key) is None:
+            for account in self._store.leaving_accounts(key.namespace):  # it may have been the last that held one
+                self._queue.add(account)
         return outcome
 
-    def _wake_leaving_account(self, key: ResourceKey) -> None:
-        """A job that went may have been the last that held its account."""
-        if self._store.get(key) is not None:
-            return
-        for account in self._store.keys(Kind.ACCOUNT):
-            body = self._store.get(account)
-            if account.namespace == key.namespace and body is not None and body["metadata"].get("deletionTimestamp"):
-                self._queue.add(account)
-
     # --- the end
-    # -------------------------------------------------------------------------------------------------------
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:

@@ -98,9 +98,15 @@ def health_server(
     )
 
 
+def listed_kinds(settings: Settings) -> tuple[Kind, ...]:
+    """What is kept in the store, accounts first. An installation for some namespaces has no rights on cluster-wide
+    kinds."""
+    return (Kind.ACCOUNT, Kind.JOB) if settings.namespaces else (Kind.CLUSTER_ACCOUNT, Kind.ACCOUNT, Kind.JOB)
+
+
 def watched_kinds(settings: Settings) -> tuple[Kind, ...]:
-    """Orphans are cluster-wide: an installation for some namespaces has no rights on them."""
-    return NAMESPACED_KINDS if settings.namespaces else (*NAMESPACED_KINDS, Kind.ORPHAN)
+    """What is watched: all of that, and orphans, which are the sweeper's alone."""
+    return NAMESPACED_KINDS if settings.namespaces else (*NAMESPACED_KINDS, Kind.CLUSTER_ACCOUNT, Kind.ORPHAN)
 
 
 def build_sweeper(

@@ -29,6 +29,7 @@ from dispersed_operator.errors import SettingsError
 from dispersed_operator.model.orphan import OrphanPolicy
 from dispersed_operator.model.windows import SERVICE_WINDOWS, ProofWindows, windows_for
 
+SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 ENV_PREFIX = "DISPERSED_OPERATOR_"
 
 # Kubernetes announces a Service called dispersed-operator to pods in variables that begin with our prefix.
@@ -68,6 +69,14 @@ def _default_holder() -> str:
     return f"{host}_{uuid.uuid4().hex[:8]}"
 
 
+def _default_namespace() -> str:
+    try:
+        found = SERVICE_ACCOUNT_NAMESPACE.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        found = ""
+    return found or "dispersed-system"
+
+
 class Settings(BaseSettings):
     """The operator's settings. Times are in seconds."""
 
@@ -81,6 +90,11 @@ class Settings(BaseSettings):
     context: str | None = Field(None, description="Context of the kubeconfig. Unset: its current context.")
     namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Namespaces to watch, separated by commas. Empty: all namespaces."
+    )
+    operator_namespace: str = Field(
+        default_factory=_default_namespace,
+        description="Namespace of the operator; only its Secrets can be named by a ClusterDispersedAccount. Default: "
+        "that of the pod's service account, else dispersed-system.",
     )
     cluster_id: str | None = Field(
         None,
@@ -172,6 +186,13 @@ class Settings(BaseSettings):
             raise ValueError("each entry must be the name of a namespace: lower-case letters, digits and '-'")
         if len(set(value)) != len(value):
             raise ValueError("names a namespace twice; name each once")
+        return value
+
+    @field_validator("operator_namespace")
+    @classmethod
+    def _check_operator_namespace(cls, value: str) -> str:
+        if _DNS_LABEL.fullmatch(value) is None:
+            raise ValueError("must be the name of a namespace: lower-case letters, digits and '-'")
         return value
 
     @field_validator("cluster_id", "holder")

@@ -157,6 +157,7 @@ class Creates:
     async def record(self, work: Pass, action: RecordCreate) -> None:
         """C5 and adoption: one fenced status patch. The intent stays."""
         resource, job = work.resource, action.job
+        action = replace(action, account_name=action.account_name or work.account_name)
         if job is not None and job.account_uuid is not None and action.account.identity is None:
             action = replace(action, account=replace(action.account, identity=job.account_uuid))
         fields = accepted_record(resource, action)

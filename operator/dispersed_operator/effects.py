@@ -9,7 +9,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dispersed_operator.accounts import AccountSession
+from dispersed_operator.accounts import AccountBook, AccountSession
+from dispersed_operator.admissions import Admissions
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
 from dispersed_operator.errors import KubernetesNotFound, MalformedAnswer, RemoteError, RemoteNotFound
@@ -27,7 +28,7 @@ from dispersed_operator.orphans import Orphans
 from dispersed_operator.passes import Pass
 from dispersed_operator.planning import vocabulary as say
 from dispersed_operator.planning.breaker import after_read
-from dispersed_operator.planning.contest import judge_contest
+from dispersed_operator.planning.contest import judge_contest, rivals_of
 from dispersed_operator.planning.continuity import proven_key
 from dispersed_operator.planning.matching import ListingIndex
 from dispersed_operator.planning.records import with_ending
@@ -50,6 +51,7 @@ class Effects:
         *,
         store: ResourceStore,
         kube: KubeClient,
+        book: AccountBook,
         intents: Intents,
         creates: Creates,
         statuses: StatusWriter,
@@ -61,6 +63,8 @@ class Effects:
     ) -> None:
         self._store = store
         self._kube = kube
+        self._book = book
+        self._admissions = Admissions(store, kube)
         self._intents = intents
         self._creates = creates
         self._statuses = statuses
@@ -84,6 +88,9 @@ class Effects:
                 await self._read_run(work, action.uuid)
             case say.ResolveReferences():
                 await self._references.resolve(work)
+            case say.InspectAdmission():
+                barrier = await self._admissions.problem(work.account, work.resource.key.namespace)
+                work.admission = say.Admission(barrier, self._monotonic())
             case say.ClaimIntent():
                 await self._intents.claim(work, action.attempt)
             case say.RestoreFinalizer():
@@ -122,14 +129,7 @@ class Effects:
                 work.resource = await self._statuses.replace(work.resource, {})
                 _log.warning("the status spoke of another object's job; it was cleared")
             case say.InspectContest():
-                bodies = (self._store.get(key) for key in self._store.keys(Kind.JOB))
-                work.contest = judge_contest(
-                    work.resource,
-                    action.job,
-                    [body for body in bodies if body is not None],
-                    cluster_id=action.cluster_id,
-                    allows=self._allows_adoption,
-                )
+                await self._inspect_contest(work, action)
             case say.HoldAdopted():
                 await self._hold_adopted(work, action)
             case say.RefuseAnswer():
@@ -283,9 +283,20 @@ class Effects:
         work.resource = parse_job(answer)
         _log.warning("the finalizer had been taken off while a remote job may live; it is back")
 
-    def _allows_adoption(self, namespace: str, account: str) -> bool:
-        body = self._store.get(ResourceKey(Kind.ACCOUNT, namespace, account))
-        return body is not None and (body.get("spec") or {}).get("allowAdoption") is True
+    async def _inspect_contest(self, work: Pass, action: say.InspectContest) -> None:
+        held = (self._store.get(key) for key in self._store.keys(Kind.JOB))
+        bodies = [body for body in held if body is not None]
+        allowed = {
+            rival.uid: await self._admissions.may_adopt(self._book.account_of(rival), rival)
+            for rival in (work.resource, *rivals_of(work.resource, bodies))
+        }
+        work.contest = judge_contest(
+            work.resource,
+            action.job,
+            bodies,
+            cluster_id=action.cluster_id,
+            allows=lambda rival: allowed[rival.uid],
+        )
 
     async def _hold_adopted(self, work: Pass, action: say.HoldAdopted) -> None:
         resource = work.resource
@@ -306,7 +317,13 @@ class Effects:
         """The job outlives its resource: say so where sweeper and reaper look, before the finalizer goes."""
         job = work.job if isinstance(work.job, RemoteJob) and work.job.uuid == action.uuid else None
         await self._orphans.leave(
-            work.resource, uuid=action.uuid, token=action.token, decision=action.decision, cause=action.cause, job=job
+            work.resource,
+            account=work.account,
+            uuid=action.uuid,
+            token=action.token,
+            decision=action.decision,
+            cause=action.cause,
+            job=job,
         )
         work.memory = replace(work.memory, orphan_left=True)
 

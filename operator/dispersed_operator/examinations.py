@@ -73,7 +73,7 @@ class Examinations:
 
     def _echo(self, session: AccountSession) -> tuple[Finding, ...]:
         """How the first job that was created for a resource and read since came back (failure mode 41)."""
-        for job_key in self._store.jobs_of_account(session.key.namespace, session.key.name):
+        for job_key in self._store.jobs_of_account(session.key):
             body = self._store.get(job_key) or {}
             record = (body.get("status") or {}).get("create") or {}
             token, uuid = record.get("token"), record.get("uuid")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from dispersed_operator.accounts import AccountBook
 from dispersed_operator.kube.resync import Resync
-from dispersed_operator.model.keys import NAMESPACED_KINDS, Kind, ResourceKey
+from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.planning.cost import read_rate
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
@@ -43,7 +43,7 @@ class Gauges:
             self._metrics.queue_state(lane, depth=self._queue.depth(lane), oldest_seconds=self._queue.oldest_age())
         self._metrics.ready(ready=self._resync.barrier.is_set() and self._leading())
         if self._resync.barrier.is_set():
-            for kind in NAMESPACED_KINDS:
+            for kind in self._resync.kinds:
                 self._metrics.resync_age(kind, self._resync.age())
         self._count_jobs()
         for session in self._book.sessions():

@@ -16,9 +16,10 @@ from dispersed_operator.errors import KubernetesServerError, KubernetesUnreachab
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
 from dispersed_operator.model import naming
+from dispersed_operator.model.account_names import spelled
 from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.intent import AccountMark, Intent, IntentState, Origin, Refusal, parse_intent
-from dispersed_operator.model.keys import ResourceKey
+from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.observed import JobResource, parse_job
 from dispersed_operator.passes import Pass
 from dispersed_operator.planning.body import build_body
@@ -108,7 +109,7 @@ class Intents:
         self._keep(resource.key, Unsent(intent.nonce, content, reservation))
         self._metrics.intent_won()
         work.resource = parse_job(answer)
-        own = OwnAttempt(intent.nonce, won_at, intent=intent, account_name=resource.account_name)
+        own = OwnAttempt(intent.nonce, won_at, intent=intent, account_name=work.account_name)
         work.memory = replace(work.memory, own=own, inspected=None)  # from now on nothing is inherited
 
     async def _tell_proof(self, resource: JobResource, attempt: int) -> None:
@@ -141,6 +142,7 @@ class Intents:
             holder=self._holder,
             account=session.mark,
             origin=Origin(resource.uid, identity.namespaced_name, self._cluster_id),
+            payer=spelled(session.key) if session.key.kind is Kind.CLUSTER_ACCOUNT else "",
         )
         return intent, body.content, won_at
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from dispersed_operator.config import Settings
 from dispersed_operator.errors import KubernetesNotFound, OperatorError, RemoteError, SettingsError
-from dispersed_operator.kube.client import DISPERSED_ACCOUNTS, DISPERSED_JOBS, SECRETS, KubeClient, Resource
+from dispersed_operator.kube.client import DISPERSED_JOBS, RESOURCES, SECRETS, KubeClient, Resource
 from dispersed_operator.kube.credentials import find_credentials
 from dispersed_operator.model.account import DEFAULT_BASE_URL
-from dispersed_operator.model.job import DEFAULT_ACCOUNT
+from dispersed_operator.model.account_names import accounts_of, described
 from dispersed_operator.model.remote import RemoteRun
 from dispersed_operator.remote.client import DispersedClient
 from dispersed_operator.remote.clock import ServerClock
@@ -55,7 +55,7 @@ async def _find_remote_job(settings: Settings, namespace: str, name: str) -> tup
     kube_proxy = settings.kube_proxy.get_secret_value() if settings.kube_proxy is not None else None
     found = find_credentials(kubeconfig=settings.kubeconfig, context=settings.context, proxy=kube_proxy)
     async with KubeClient(await found.configuration(), random=random.random) as kube:
-        resource = await _existing(kube, DISPERSED_JOBS, "DispersedJob", namespace, name)
+        resource = await _existing(kube, DISPERSED_JOBS, f"DispersedJob {namespace}/{name}", namespace, name)
         status = resource.get("status") or {}
         uuid = status.get("jobUUID") or (status.get("create") or {}).get("uuid")
         if not uuid:
@@ -63,11 +63,12 @@ async def _find_remote_job(settings: Settings, namespace: str, name: str) -> tup
                 f"DispersedJob {namespace}/{name} has no remote job (phase {status.get('phase') or 'Pending'}); "
                 "kubectl describe shows its conditions"
             )
-        account_name = (resource["spec"].get("accountRef") or {}).get("name") or DEFAULT_ACCOUNT
-        account = await _existing(kube, DISPERSED_ACCOUNTS, "DispersedAccount", namespace, account_name)
+        key = accounts_of(resource)[0]  # a job that has a remote one says for which account it was signed
+        account = await _existing(kube, RESOURCES[key.kind], described(key), key.scope, key.name)
+        home = key.namespace or settings.operator_namespace
         secret_name = account["spec"]["credentialsSecretRef"]["name"]
-        secret = await _existing(kube, SECRETS, "Secret", namespace, secret_name)
-    where = f"Secret {namespace}/{secret_name}"
+        where = f"Secret {home}/{secret_name}"
+        secret = await _existing(kube, SECRETS, where, home, secret_name)
     keys = Credentials(public_key=_key(secret, "publicKey", where), secret_key=_key(secret, "secretKey", where))
     return str(uuid), account["spec"].get("baseURL") or DEFAULT_BASE_URL, keys
 
@@ -84,11 +85,13 @@ async def _read_run(client: DispersedClient, job_uuid: str, run_uuid: str | None
     return run
 
 
-async def _existing(kube: KubeClient, resource: Resource, kind: str, namespace: str, name: str) -> dict[str, Any]:
+async def _existing(
+    kube: KubeClient, resource: Resource, what: str, namespace: str | None, name: str
+) -> dict[str, Any]:
     try:
         return await kube.get(resource, namespace=namespace, name=name)
     except KubernetesNotFound:
-        raise OperatorError(f"{kind} {namespace}/{name} does not exist") from None
+        raise OperatorError(f"{what} does not exist") from None
 
 
 def _key(secret: dict[str, Any], key: str, where: str) -> str:

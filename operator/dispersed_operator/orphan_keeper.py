@@ -24,6 +24,7 @@ from dispersed_operator.errors import (
 )
 from dispersed_operator.kube.events import EventRecorder
 from dispersed_operator.model import naming
+from dispersed_operator.model.account_names import full_name
 from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import epoch
@@ -58,7 +59,7 @@ class Sweep:
 
     @property
     def account(self) -> str:
-        return f"{self.session.key.namespace}/{self.session.key.name}"
+        return full_name(self.session.key)
 
     @property
     def key_fingerprint(self) -> str:
@@ -228,7 +229,7 @@ class OrphanKeeper:
 
 def account_names(keys: Iterable[ResourceKey]) -> frozenset[str]:
     """Accounts as a DispersedOrphan names them."""
-    return frozenset(f"{key.namespace}/{key.name}" for key in keys)
+    return frozenset(full_name(key) for key in keys)
 
 
 async def _runs_of(session: AccountSession, job: RemoteJob) -> tuple[RemoteRun, ...]:

@@ -16,8 +16,9 @@ from dispersed_operator.errors import KubernetesConflict
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.merge import merge_patch
 from dispersed_operator.kube.resources import DISPERSED_ORPHANS
+from dispersed_operator.model.account_names import full_name
 from dispersed_operator.model.base import API_VERSION
-from dispersed_operator.model.keys import Kind
+from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.observed import JobResource, rfc3339
 from dispersed_operator.model.orphan import OrphanCause, OrphanDecision, OrphanPhase, orphan_name
 from dispersed_operator.model.remote import RemoteJob
@@ -72,6 +73,7 @@ class Orphans:
         self,
         resource: JobResource,
         *,
+        account: ResourceKey,
         uuid: str | None,
         token: str | None,
         decision: OrphanDecision,
@@ -93,7 +95,7 @@ class Orphans:
             known = {
                 "uuid": uuid,
                 "token": token,
-                "account": f"{resource.key.namespace}/{resource.account_name}",
+                "account": full_name(account),
                 "keyFingerprint": _key_fingerprint(resource, token),
                 "title": job.title if job is not None else None,
                 "remoteStatus": job.status if job is not None else None,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from dispersed_operator.accounts import AccountSession
 from dispersed_operator.errors import OperatorError
 from dispersed_operator.model import naming
+from dispersed_operator.model.account_names import spelled
+from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import JobResource, PendingCreate
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
@@ -22,6 +24,7 @@ from dispersed_operator.planning.matching import ListingIndex
 from dispersed_operator.planning.resolved import Resolved
 from dispersed_operator.planning.vocabulary import (
     AccountFacts,
+    Admission,
     Contest,
     Facts,
     Memory,
@@ -49,6 +52,17 @@ class Pass:
     secret: SecretState = SecretState.UNCHECKED
     contest: Contest | None = None
     references: Resolved | Problem | None = None
+    admission: Admission | None = None
+
+    @property
+    def account(self) -> ResourceKey:
+        """The account that this pass speaks to, or without a session would have."""
+        return self.session.key if self.session is not None else self.resource.accounts[0]
+
+    @property
+    def account_name(self) -> str:
+        """`account` as a status spells it."""
+        return spelled(self.account)
 
     def require_session(self) -> AccountSession:
         """The account's session, without which planning asks for no remote call."""
@@ -157,6 +171,7 @@ def facts_of(
         listed=view is None or uuid is None or view.lists(uuid),
         contest=work.contest,
         references=work.references,
+        admission=work.admission,
         polled=work.session is None or work.session.poll_failed or work.session.view.polled is not None,
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dispersed_operator.abandoned import AbandonedJobs
-from dispersed_operator.accounts import AccountBook, AccountSession
+from dispersed_operator.accounts import AccountBook
 from dispersed_operator.effects import Effects
 from dispersed_operator.errors import (
     CredentialsRefused,
@@ -22,6 +22,7 @@ from dispersed_operator.errors import (
     RemoteError,
 )
 from dispersed_operator.intents import Stopping
+from dispersed_operator.model.account_names import read_spelling
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import JobResource, PendingCreate, parse_job
 from dispersed_operator.passes import Pass, facts_of, is_forced, remembered
@@ -51,7 +52,7 @@ class _Remembered:
     """Memory belongs to one object, not to its name: one created anew starts clean."""
 
     uid: str
-    account_name: str
+    account: ResourceKey
     memory: Memory
 
 
@@ -108,7 +109,7 @@ class JobReconciler:
             return Outcome(failed=True)
         finally:
             if self._store.get(key) is not None or _knows_a_job(work.memory):
-                self._memories[key] = _Remembered(work.resource.uid, work.resource.account_name, work.memory)
+                self._memories[key] = _Remembered(work.resource.uid, work.account, work.memory)
             else:
                 self._memories.pop(key, None)
                 self._effects.forget(key)
@@ -127,9 +128,8 @@ class JobReconciler:
             _log.error("%s vanished while its create was unknown; a job with token %s may live", key, _token(own))
             return
         accepted_by = own.intent.account if own.intent is not None else None
-        self._abandoned.take(
-            key, account=before.account_name, resource_uid=before.uid, uuid=own.uuid, accepted_by=accepted_by
-        )
+        signed_for = read_spelling(own.account_name, key.namespace) or before.account
+        self._abandoned.take(key, account=signed_for, resource_uid=before.uid, uuid=own.uuid, accepted_by=accepted_by)
 
     def _begin(self, resource: JobResource) -> Pass:
         before = self._memories.get(resource.key)
@@ -138,16 +138,13 @@ class JobReconciler:
         return Pass(
             resource=resource,
             memory=replace(memory, swept=create) if uid == resource.uid else memory,
-            session=self._session_of(resource),
+            session=self._book.session_of(resource),
             forced=is_forced(resource),
         )
 
-    def _session_of(self, resource: JobResource) -> AccountSession | None:
-        return self._book.get(resource.key.namespace, resource.account_name)
-
     async def _run(self, work: Pass) -> Outcome:
         for _ in range(MAX_STEPS):
-            if self._session_of(work.resource) is not work.session:
+            if self._book.session_of(work.resource) is not work.session:
                 return Outcome(after=0.0, urgent=True)  # what was read came from another key: start over
             facts = self._facts(work)
             action = plan_job(work.resource, facts)
@@ -165,7 +162,7 @@ class JobReconciler:
 
     def _facts(self, work: Pass) -> Facts:
         resource = work.resource
-        account = self._book.facts(resource.key.namespace, resource.account_name)
+        account = self._book.facts_for(resource)
         work.memory = remembered(work.memory, resource, account.server_time, self._cluster_id)
         return facts_of(
             work,

@@ -15,7 +15,8 @@ import httpx
 from dispersed_operator.accounts import AccountBook, AccountSession
 from dispersed_operator.config import Settings
 from dispersed_operator.errors import RateLimited, RemoteError
-from dispersed_operator.model.account import DispersedAccountSpec
+from dispersed_operator.model.account import AccountSpec
+from dispersed_operator.model.account_names import full_name
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.planning.breaker import LEAST_JOBS, after_poll
@@ -71,7 +72,7 @@ class SessionFactory:
     def open(self, key: ResourceKey, body: Mapping[str, Any], credentials: Credentials) -> AccountSession:
         """Open the account with this key pair and start polling. Raises SettingsError for a base URL that must not be
         used."""
-        spec = DispersedAccountSpec.from_api(body["spec"])
+        spec = AccountSpec.from_api(body["spec"])
         client = DispersedClient(
             self._http,
             base_url=spec.base_url,
@@ -109,7 +110,7 @@ class SessionFactory:
             awaits_poll=len(self._known(key)) >= LEAST_JOBS,
             on_doubt=functools.partial(self._queue.add, key, Lane.LIFECYCLE),
         )
-        session.poll_task = asyncio.create_task(poller.run(), name=f"poller-{key.namespace}-{key.name}")
+        session.poll_task = asyncio.create_task(poller.run(), name=f"poller-{full_name(key)}")
         session.poll_task.add_done_callback(self._poller_ended)
         return session
 
@@ -138,7 +139,7 @@ class SessionFactory:
 
     def _jobs(self, key: ResourceKey) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Remote uuid and status of each resource of the account that has a remote job."""
-        for job in self._store.jobs_of_account(key.namespace, key.name):
+        for job in self._store.jobs_of_account(key):
             status = (self._store.get(job) or {}).get("status") or {}
             if status.get("jobUUID") and not _is_suspended(status):
                 yield str(status["jobUUID"]), status
@@ -150,10 +151,10 @@ class SessionFactory:
 
     def _poll_failed(self, key: ResourceKey, error: RemoteError) -> None:
         """The account asks for itself what is wrong, and tells its jobs. A rate limit is only waited for."""
-        session = self._book.get(key.namespace, key.name)
+        session = self._book.get(key)
         if session is not None:
             session.poll_failed = True
-        _log.warning("account %s/%s: the poll failed: %s", key.namespace, key.name, error)
+        _log.warning("account %s: the poll failed: %s", full_name(key), error)
         if isinstance(error, RateLimited):
             return
         if session is not None:
@@ -162,7 +163,7 @@ class SessionFactory:
 
     def _polled(self, key: ResourceKey, seconds: float) -> None:
         self._metrics.polled(key.namespace, key.name, seconds)
-        session = self._book.get(key.namespace, key.name)
+        session = self._book.get(key)
         if session is not None:
             session.last_answer = self._monotonic()
             session.poll_failed = False

@@ -22,20 +22,19 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from dispersed_operator.errors import StateLost
-from dispersed_operator.model.job import DEFAULT_ACCOUNT
-from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.account_names import accounts_of
+from dispersed_operator.model.keys import ACCOUNT_KINDS, Kind, ResourceKey
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 Body = Mapping[str, Any]
-_Account = tuple[str, str]
-_Name = TypeVar("_Name", str, tuple[str, str])
+_Name = TypeVar("_Name", str, ResourceKey)
 
 
 def key_of(body: Body) -> ResourceKey:
     """The key of a body as the API server gives it. Raises `ValueError` for a kind that is not ours."""
     metadata = body["metadata"]
-    return ResourceKey(Kind(body["kind"]), metadata["namespace"], metadata["name"])
+    return ResourceKey(Kind(body["kind"]), metadata.get("namespace") or "", metadata["name"])
 
 
 def version_of(body: Body) -> int:
@@ -66,7 +65,7 @@ class _Held:
     uid: str
     body: Body
     uuids: frozenset[str]
-    account: _Account | None
+    accounts: tuple[ResourceKey, ...]
 
 
 @dataclass(slots=True)
@@ -92,7 +91,7 @@ class ResourceStore:
         self._scopes: frozenset[str | None] = frozenset([None]) if namespaces is None else frozenset(namespaces)
         self._kinds = {kind: _KindState() for kind in Kind}
         self._by_uuid: dict[str, set[ResourceKey]] = {}
-        self._by_account: dict[_Account, set[ResourceKey]] = {}
+        self._by_account: dict[ResourceKey, set[ResourceKey]] = {}
         self._by_uid: dict[str, ResourceKey] = {}
 
     # Bodies.
@@ -145,6 +144,15 @@ class ResourceStore:
         """All keys of a kind."""
         return frozenset(self._kinds[kind].held)
 
+    def accounts(self) -> frozenset[ResourceKey]:
+        """All keys of accounts, of both kinds."""
+        return frozenset().union(*(self.keys(kind) for kind in ACCOUNT_KINDS))
+
+    def leaving_accounts(self, namespace: str) -> frozenset[ResourceKey]:
+        """The accounts that jobs of this namespace can have and that are being deleted."""
+        near = ((key, self.get(key)) for key in self.accounts() if key.namespace in {namespace, ""})
+        return frozenset(key for key, body in near if body is not None and body["metadata"].get("deletionTimestamp"))
+
     # Indexes.
 
     def by_uuid(self, uuid: str) -> frozenset[ResourceKey]:
@@ -155,9 +163,9 @@ class ResourceStore:
         """The resource with this metadata.uid."""
         return self._by_uid.get(uid)
 
-    def jobs_of_account(self, namespace: str, name: str) -> frozenset[ResourceKey]:
-        """The jobs that refer to this account, those included that do so by default."""
-        return frozenset(self._by_account.get((namespace, name), ()))
+    def jobs_of_account(self, account: ResourceKey) -> frozenset[ResourceKey]:
+        """The jobs that refer to this account, those included that do so by default, or may do so."""
+        return frozenset(self._by_account.get(account, ()))
 
     # Listings.
 
@@ -190,7 +198,8 @@ class ResourceStore:
         """
         state = self._kinds[kind]
         known = state.highest if floor is None else floor
-        bodies = {ResourceKey(kind, item["metadata"]["namespace"], item["metadata"]["name"]): item for item in items}
+        named = ((item["metadata"].get("namespace") or "", item["metadata"]["name"], item) for item in items)
+        bodies = {ResourceKey(kind, home, name): item for home, name, item in named}
         if list_version < known or any(self._is_overtaken(key, body, known) for key, body in bodies.items()):
             raise StateLost(f"the API server listed {kind} at a version older than one it had shown before")
         # What the listing shows existed at its version: only a deletion seen since overrules it.
@@ -245,13 +254,13 @@ class ResourceStore:
     def _index(self, key: ResourceKey, body: Body, version: int) -> _Held:
         uid = str(body["metadata"].get("uid", ""))
         is_job = key.kind is Kind.JOB
-        held = _Held(version, uid, body, _uuids(body) if is_job else frozenset(), _account(body) if is_job else None)
+        held = _Held(version, uid, body, _uuids(body) if is_job else frozenset(), accounts_of(body) if is_job else ())
         if uid:
             self._by_uid[uid] = key
         for uuid in held.uuids:
             self._by_uuid.setdefault(uuid, set()).add(key)
-        if held.account is not None:
-            self._by_account.setdefault(held.account, set()).add(key)
+        for account in held.accounts:
+            self._by_account.setdefault(account, set()).add(key)
         return held
 
     def _unindex(self, key: ResourceKey, held: _Held) -> None:
@@ -259,8 +268,8 @@ class ResourceStore:
             del self._by_uid[held.uid]
         for uuid in held.uuids:
             _discard(self._by_uuid, uuid, key)
-        if held.account is not None:
-            _discard(self._by_account, held.account, key)
+        for account in held.accounts:
+            _discard(self._by_account, account, key)
 
 
 def _is_another_state(body: Body, known: Body) -> bool:
@@ -292,11 +301,6 @@ def _uuids(body: Body) -> frozenset[str]:
     status = body.get("status") or {}
     named = (status.get("jobUUID"), (status.get("create") or {}).get("uuid"))
     return frozenset(uuid for uuid in named if isinstance(uuid, str) and uuid)
-
-
-def _account(body: Body) -> _Account:
-    reference = (body.get("spec") or {}).get("accountRef") or {}
-    return body["metadata"]["namespace"], reference.get("name") or DEFAULT_ACCOUNT
 
 
 def _discard(index: dict[_Name, set[ResourceKey]], name: _Name, key: ResourceKey) -> None:

@@ -23,6 +23,7 @@ from dispersed_operator.accounts import AccountBook, AccountSession
 from dispersed_operator.errors import KubernetesError, RemoteError, StateLost
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
+from dispersed_operator.model.account_names import full_name
 from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.observed import PendingCreate
@@ -137,7 +138,7 @@ class Sweeper:
 
     def _begin(self, key: ResourceKey, session: AccountSession) -> None:
         sweeping = asyncio.create_task(
-            self._sweep_in_time(session, self._accounts[key]), name=f"sweep-{key.namespace}-{key.name}"
+            self._sweep_in_time(session, self._accounts[key]), name=f"sweep-{full_name(key)}"
         )
         sweeping.add_done_callback(lambda _: self._woken.set())
         self._under_way[key] = sweeping
@@ -191,21 +192,21 @@ class Sweeper:
             self._woken.clear()
 
     async def _sweep_in_time(self, session: AccountSession, account: _Account) -> None:
-        name = (session.key.namespace, session.key.name)
+        name, said = (session.key.namespace, session.key.name), full_name(session.key)
         account.begun = self._monotonic()
         account.due = account.begun + self._interval()
         if not self._leading():
             return
         doubt = self._doubt(session)
         if doubt is not None:
-            _log.warning("account %s/%s: no sweep: %s", *name, doubt)
+            _log.warning("account %s: no sweep: %s", said, doubt)
             self._metrics.swept(*name, SweepResult.WITHHELD)
             return
         try:
             async with asyncio.timeout(DEADLINE):
                 plan = await self.sweep(session)
         except (RemoteError, KubernetesError, TimeoutError) as error:
-            _log.warning("account %s/%s: no sweep: %s", *name, str(error) or type(error).__name__)
+            _log.warning("account %s: no sweep: %s", said, str(error) or type(error).__name__)
             self._metrics.swept(*name, SweepResult.FAILED)
             return
         account.done = self._monotonic()
@@ -234,7 +235,7 @@ class Sweeper:
                 objects=objects,
                 accounts=account_names(item.key for item in self._with_same_key(session)),
                 swept=account_names(self._accounts),
-                existing=account_names((*self._accounts, *self._store.keys(Kind.ACCOUNT))),
+                existing=account_names((*self._accounts, *self._store.accounts())),
                 server_date=server_date,
                 history=history,
             )
@@ -392,7 +393,7 @@ class Sweeper:
             await self._tell_account(session, EventReason.SWEEP_CAP_REACHED, text)
 
     async def _tell_account(self, session: AccountSession, reason: EventReason, text: str) -> None:
-        _log.warning("account %s/%s: %s", session.key.namespace, session.key.name, text)
+        _log.warning("account %s: %s", full_name(session.key), text)
         body = self._store.get(session.key)
         if body is not None:
             await self._keeper.tell(body, reason, text)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from dispersed_operator.errors import KubernetesConflict, KubernetesError, KubernetesInvalid, StateLost
-from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.keys import ACCOUNT_KINDS, ResourceKey
 from dispersed_operator.reconciler import Outcome
 from dispersed_operator.telemetry.logs import about
 from dispersed_operator.telemetry.metrics import Metrics
@@ -122,7 +122,7 @@ class Workers:
         return self._requeue(key, outcome)
 
     def _requeue(self, key: ResourceKey, outcome: Outcome) -> ReconcileResult:
-        urgent = outcome.urgent or key.kind is Kind.ACCOUNT
+        urgent = outcome.urgent or key.kind in ACCOUNT_KINDS
         lane = Lane.LIFECYCLE if urgent else Lane.POLLING
         if outcome.failed:
             self._queue.retry(key, lane)

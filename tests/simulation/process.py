@@ -291,6 +291,7 @@ class SimulatedProcess:
         return Effects(
             store=self.store,
             kube=self.given.kube,
+            book=self.book,
             intents=self.intents,
             creates=self.creates,
             statuses=self.statuses,
@@ -353,7 +354,7 @@ class SimulatedProcess:
             self.queue.add(key)
 
     def _account_changed(self, key: ResourceKey) -> None:
-        for job in sorted(self.store.jobs_of_account(key.namespace, key.name)):
+        for job in sorted(self.store.jobs_of_account(key)):
             self.queue.add(job, Lane.LIFECYCLE)
 
     async def _reconcile(self, key: ResourceKey) -> Outcome:

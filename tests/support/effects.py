@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from dispersed_operator.accounts import AccountBook
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
 from dispersed_operator.effects import Effects
@@ -13,6 +14,7 @@ from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.events import EventRecorder
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.redaction import Redactor
+from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.orphans import Orphans
 from dispersed_operator.planning.vocabulary import Problem
 from dispersed_operator.remote.client import fresh_nonce
@@ -53,6 +55,7 @@ def effects_on(
     monotonic: Callable[[], float] = time.monotonic,
     wall: Callable[[], float] = time.time,
     holder: str = "test",
+    book: AccountBook | None = None,
 ) -> Effects:
     """Real effects; every hold is in order."""
     metrics, redactor = Metrics(), Redactor()
@@ -79,6 +82,7 @@ def effects_on(
     return Effects(
         store=store,
         kube=kube,
+        book=book or AccountBook(windows_for=lambda _: ProofWindows(), exists=lambda key: store.get(key) is not None),
         intents=intents,
         creates=creates,
         statuses=statuses,

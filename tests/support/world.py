@@ -8,6 +8,7 @@ simulator is a process that checks signatures. A test ends by comparing the simu
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ FAST = ("--assign-seconds", "0.3", "--accept-seconds", "0.1", "--prepare-seconds
         "--cancel-seconds", "0.3", "--run-seconds", "1")  # fmt: skip
 PATIENT_CLOCK = ("--max-clock-offset-seconds", "1000000")
 SECRET = "dispersed-api-key"
+OPERATOR_NAMESPACE = "dispersed-system"
 
 
 def wait_for(check: Callable[[], T | None], *, what: str, seconds: float = 60.0) -> T:
@@ -59,6 +61,7 @@ class World:
         self.operator_flags = tuple(operator_flags)
         self.simulator = SimulatorService(folder / "simulator", options=simulator_options)
         self.operators: list[OperatorService] = []
+        self.neighbours: list[World] = []
         self._control: ControlClient | None = None
 
     # --- processes
@@ -75,7 +78,8 @@ class World:
         for operator in self.operators:
             if operator.running:
                 operator.stop()
-        self._strip_everything()
+        for place in (self, *self.neighbours):
+            place._strip_everything()
         if self._control is not None:
             self._control.close()
         self.simulator.stop()
@@ -88,6 +92,14 @@ class World:
         self.operators.append(operator)
         operator.start(wait=wait)
         return operator
+
+    def neighbour(self) -> World:
+        """Another namespace of the same cluster, service and operators."""
+        other = copy.copy(self)
+        other.namespace = f"{self.namespace}-{len(self.neighbours) + 2}"
+        other.kubectl("create", "namespace", other.namespace, namespaced=False)
+        self.neighbours.append(other)
+        return other
 
     @property
     def control(self) -> ControlClient:
@@ -120,6 +132,39 @@ class World:
             "polling": {"intervalSeconds": 5},
         }
         self.apply(_body("DispersedAccount", name, fields | spec))
+
+    def add_shared_account(
+        self, name: str = "default", *, with_secret: bool = True, allowed: Body | None = None, **spec: Any
+    ) -> None:
+        """A ClusterDispersedAccount at this world's simulator, and its Secret in the operator's namespace. `allowed`
+        None: it allows this namespace by name. Its key pair is that of the service unless `add_shared_secret` says
+        otherwise."""
+        if with_secret:
+            self.add_shared_secret()
+        fields = {
+            "baseURL": self.simulator.base_url,
+            "credentialsSecretRef": {"name": self.shared_secret},
+            "polling": {"intervalSeconds": 5},
+            "allowedNamespaces": {"names": [self.namespace]} if allowed is None else allowed,
+        }
+        self.apply(_body("ClusterDispersedAccount", name, fields | spec))
+
+    @property
+    def shared_secret(self) -> str:
+        """Name of the Secret of this world's shared accounts."""
+        return f"key-of-{self.namespace}"
+
+    def add_shared_secret(self, *, public: str = PUBLIC_KEY, secret: str | None = SECRET_KEY) -> None:
+        """The Secret of this world's shared accounts; `secret` None leaves that key out."""
+        data = {"publicKey": public} | ({} if secret is None else {"secretKey": secret})
+        metadata = {"name": self.shared_secret, "namespace": OPERATOR_NAMESPACE}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
+        self.kubectl("apply", "-f", "-", body=body, namespaced=False)
+
+    def nudge_shared_account(self, name: str = "default") -> None:
+        """Any change of an account makes the operator check it now instead of in some seconds."""
+        note = f"dispersed.dev/test-note={time.monotonic_ns()}"
+        self.kubectl("annotate", "--overwrite", "clusterdispersedaccount", name, note, namespaced=False)
 
     def add_secret(self, name: str = SECRET, *, public: str = PUBLIC_KEY, secret: str = SECRET_KEY) -> None:
         """A Secret with a key pair (applied, so that it can be changed the same way)."""
@@ -293,8 +338,8 @@ class World:
         A resource that is suspended or has ended wants no live job. One that nobody owns may live only if a
         DispersedOrphan says `Keep`.
         """
-        text = self.kubectl("get", "dispersedjobs", "-o", "json")
-        resources = json.loads(text)["items"]
+        texts = [place.kubectl("get", "dispersedjobs", "-o", "json") for place in (self, *self.neighbours)]
+        resources = [item for text in texts for item in json.loads(text)["items"]]
         recorded = {(item.get("status") or {}).get("jobUUID"): item for item in resources} | {}
         recorded.pop(None, None)
         remote = {job["uuid"]: job for job in self.jobs()}
@@ -320,12 +365,18 @@ class World:
         """Remove what is left, finalizers by force: the simulator goes, so there is nothing to leak."""
         for kind in ("dispersedjobs", "dispersedaccounts", "secrets"):
             for name in self.kubectl("get", kind, "-o", "name").split():
-                try:
-                    self.kubectl("patch", name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
-                    self.kubectl("delete", name, "--wait=false", "--ignore-not-found")
-                except KubectlError as error:
-                    if "not found" not in error.stderr:
-                        raise
+                self._strip("-n", self.namespace, name)
+        for name in self.kubectl("get", "clusterdispersedaccounts", "-o", "name", namespaced=False).split():
+            self._strip(name)
+        self._strip("-n", OPERATOR_NAMESPACE, f"secret/{self.shared_secret}")
+
+    def _strip(self, *place: str) -> None:
+        try:
+            self.plane.kubectl("patch", *place, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+            self.plane.kubectl("delete", *place, "--wait=false", "--ignore-not-found")
+        except KubectlError as error:
+            if "not found" not in error.stderr:
+                raise
 
     def _logs(self) -> str:
         tails = (operator.log.read_text()[-6000:] for operator in self.operators if operator.log.exists())

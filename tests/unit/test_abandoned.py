@@ -35,7 +35,7 @@ from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
 from tests.support.builders import CLUSTER, a_job, memory
-from tests.support.sessions import open_session
+from tests.support.sessions import ACCOUNT, open_session
 from tests.support.simulator import PUBLIC_KEY, SECRET_KEY, SimulatorProcess
 from tests.unit.kube.scripted import client_of, failure, ok
 
@@ -104,7 +104,7 @@ async def bench(simulator: SimulatorProcess) -> AsyncIterator[Bench]:
 
 def _take(bench: Bench, undertaker: AbandonedJobs, uuid: str) -> None:
     accepted_by = AccountMark(bench.simulator.base_url.removeprefix("http://"), PUBLIC_KEY)
-    undertaker.take(JOB, account="default", resource_uid=UID, uuid=uuid, accepted_by=accepted_by)
+    undertaker.take(JOB, account=ACCOUNT, resource_uid=UID, uuid=uuid, accepted_by=accepted_by)
 
 
 def _at_work(uuid: str) -> bool:
@@ -153,6 +153,7 @@ def _effects(kube: KubeClient) -> Effects:
     return Effects(
         store=store,
         kube=kube,
+        book=AccountBook(windows_for=lambda _: ProofWindows()),
         intents=intents,
         creates=creates,
         statuses=statuses,
@@ -281,7 +282,7 @@ async def test_a_duplicate_that_will_not_end_goes_behind_the_others(bench: Bench
         work = Pass(
             resource=a_job().created().resource,
             memory=memory(extras=(stubborn, other)),
-            session=bench.book.get("team-a", "default"),
+            session=bench.book.get(ACCOUNT),
             forced=False,
         )
         await effects.carry_out(work, CancelJob(stubborn, "duplicate", extra=True))

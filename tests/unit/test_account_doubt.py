@@ -12,7 +12,7 @@ from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.planning.breaker import CLOSED, after_poll, after_read
 from dispersed_operator.planning.vocabulary import Problem
 from dispersed_operator.remote.transport import build_http_client
-from tests.support.sessions import open_session
+from tests.support.sessions import ACCOUNT, open_session
 
 JOBS = ("one", "two", "three")
 FROZEN = Problem(Reason.CLUSTER_IDENTITY_CHANGED, "a copy")
@@ -27,7 +27,7 @@ async def session() -> AsyncIterator[AccountSession]:
 def blocked(session: AccountSession) -> Reason | None:
     book = AccountBook(windows_for=lambda _: ProofWindows())
     book.open(session)
-    facts = book.facts("team-a", "default")
+    facts = book.facts(ACCOUNT)
     assert (facts.doubt, facts.frozen) == (session.doubt, session.frozen)
     return facts.blocker.reason if facts.blocker is not None else None
 

@@ -52,14 +52,16 @@ def test_the_operator_is_granted_exactly_these_rights() -> None:
     assert grants == {
         ("dispersed.dev", "dispersedjobs", ()): {"get", "list", "watch", "patch"},
         ("dispersed.dev", "dispersedaccounts", ()): {"get", "list", "watch", "patch"},
+        ("dispersed.dev", "clusterdispersedaccounts", ()): {"get", "list", "watch", "patch"},
         ("dispersed.dev", "dispersedjobs/status", ()): {"patch"},
         ("dispersed.dev", "dispersedaccounts/status", ()): {"patch"},
+        ("dispersed.dev", "clusterdispersedaccounts/status", ()): {"patch"},
         ("dispersed.dev", "dispersedorphans", ()): {"get", "list", "watch", "create", "patch"},
         ("dispersed.dev", "dispersedorphans/status", ()): {"patch"},
         ("", "secrets", ()): {"get", "create", "patch", "delete"},
         ("", "configmaps", ()): {"get"},
         ("", "events", ()): {"create", "patch"},
-        ("", "namespaces", ("kube-system",)): {"get"},
+        ("", "namespaces", ()): {"get"},
         ("apiextensions.k8s.io", "customresourcedefinitions", ()): {"list", "watch"},
     }
 

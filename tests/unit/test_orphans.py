@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from dispersed_operator.errors import KubernetesConflict, KubernetesError
+from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.naming import create_token
 from dispersed_operator.model.orphan import OrphanCause, OrphanDecision, orphan_name
 from dispersed_operator.orphans import Orphans, parse_orphan
@@ -39,6 +40,7 @@ async def orphans(*answers: Answer, cluster_wide: bool = True) -> AsyncIterator[
 async def leave(made: Orphans, *, uuid: str | None = JOB, token: str | None = TOKEN) -> None:
     await made.leave(
         a_job().created().status(hourlyRateUSD="0.35", costUSD="1.2000").resource,
+        account=ResourceKey(Kind.ACCOUNT, "team-a", "default"),
         uuid=uuid,
         token=token,
         decision=OrphanDecision.KEEP,

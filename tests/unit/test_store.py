@@ -142,15 +142,15 @@ def test_a_job_is_found_by_each_remote_uuid_that_its_status_names(store: Resourc
 def test_jobs_are_found_by_their_account_and_those_that_name_none_by_the_default_one(store: ResourceStore) -> None:
     store.put(KEY, body(1, spec={"accountRef": {"kind": "DispersedAccount", "name": "gpu"}}))
     store.put(OTHER, body(2, key=OTHER, uid="u-2"))
-    assert store.jobs_of_account("team", "gpu") == {KEY}
-    assert store.jobs_of_account("team", "default") == {OTHER}
-    assert store.jobs_of_account("elsewhere", "gpu") == frozenset()
+    assert store.jobs_of_account(ResourceKey(Kind.ACCOUNT, "team", "gpu")) == {KEY}
+    assert store.jobs_of_account(ResourceKey(Kind.ACCOUNT, "team", "default")) == {OTHER}
+    assert store.jobs_of_account(ResourceKey(Kind.ACCOUNT, "elsewhere", "gpu")) == frozenset()
 
 
 def test_an_account_is_no_job_of_an_account(store: ResourceStore) -> None:
     account = ResourceKey(Kind.ACCOUNT, "team", "default")
     store.put(account, body(1, key=account))
-    assert store.jobs_of_account("team", "default") == frozenset()
+    assert store.jobs_of_account(ResourceKey(Kind.ACCOUNT, "team", "default")) == frozenset()
     assert store.keys(Kind.ACCOUNT) == {account}
     assert store.keys(Kind.JOB) == frozenset()
 

@@ -46,6 +46,7 @@ class Resource:
 
 DISPERSED_JOBS = Resource(GROUP, VERSION, "dispersedjobs")
 DISPERSED_ACCOUNTS = Resource(GROUP, VERSION, "dispersedaccounts")
+CLUSTER_DISPERSED_ACCOUNTS = Resource(GROUP, VERSION, "clusterdispersedaccounts", namespaced=False)
 DISPERSED_ORPHANS = Resource(GROUP, VERSION, "dispersedorphans", namespaced=False)
 SECRETS = Resource("", "v1", "secrets")
 CONFIG_MAPS = Resource("", "v1", "configmaps")
@@ -53,7 +54,12 @@ EVENTS = Resource("", "v1", "events")
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 
 RESOURCES = MappingProxyType(
-    {Kind.JOB: DISPERSED_JOBS, Kind.ACCOUNT: DISPERSED_ACCOUNTS, Kind.ORPHAN: DISPERSED_ORPHANS}
+    {
+        Kind.JOB: DISPERSED_JOBS,
+        Kind.ACCOUNT: DISPERSED_ACCOUNTS,
+        Kind.CLUSTER_ACCOUNT: CLUSTER_DISPERSED_ACCOUNTS,
+        Kind.ORPHAN: DISPERSED_ORPHANS,
+    }
 )
 
 

@@ -48,7 +48,7 @@ class Resync:
     ) -> None:
         self._client = client
         self._store = store
-        self._kinds = tuple(kinds)
+        self.kinds = tuple(kinds)
         self._namespaces: tuple[str | None, ...] = (None,) if namespaces is None else tuple(namespaces)
         self._interval = interval
         self._on_changes = on_changes
@@ -67,7 +67,7 @@ class Resync:
         self._attempted_at = self._monotonic()
         changed: set[ResourceKey] = set()
         vanished: set[ResourceKey] = set()
-        for kind in self._kinds:
+        for kind in self.kinds:
             for namespace in self._namespaces:
                 changes = await self._list(kind, namespace)
                 changed |= changes.changed

@@ -1,11 +1,15 @@
-"""DispersedAccount: which API, which key, how often to ask.
+"""DispersedAccount and ClusterDispersedAccount: which API, which key, how often to ask, and who may spend.
 
 One API key sees every job of its account, so the account is the boundary between tenants. Host and Secret are
-immutable: another account knows none of the jobs, which must never be mistaken for "they are gone".
+immutable: another account knows none of the jobs, which must never be mistaken for "they are gone". The reference to
+the Secret has no namespace: that of a DispersedAccount is beside it, that of a ClusterDispersedAccount in the namespace
+of the operator, so no account can name a Secret of somebody else.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
+from operator import not_
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
@@ -20,7 +24,7 @@ _HTTP_LOOPBACK = r"^http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})
 
 
 class CredentialsSecretRef(ResourceModel):
-    """The Secret with the API key, in the namespace of the account."""
+    """The Secret with the API key."""
 
     name: Annotated[
         str,
@@ -39,19 +43,20 @@ class AccountPolling(ResourceModel):
     """Seconds between two listings of the account's live jobs, 5 to 3600. One listing serves all jobs."""
 
 
-class DispersedAccountSpec(ResourceModel):
-    """An account of the Dispersed network: API, key and limits. It has no settings that change what a job sends."""
-
-    model_config = ConfigDict(
+def _immutable(kind: str) -> ConfigDict:
+    return ConfigDict(
         json_schema_extra=cel.rules(
-            cel.immutable("baseURL", "baseURL can not be changed: create another DispersedAccount for the other host"),
+            cel.immutable("baseURL", f"baseURL can not be changed: create another {kind} for the other host"),
             cel.immutable(
                 "credentialsSecretRef.name",
-                "the Secret's name can not be changed: put the new key into the same Secret, "
-                "or create another DispersedAccount",
+                f"the Secret's name can not be changed: put the new key into the same Secret, or create another {kind}",
             ),
         )
     )
+
+
+class AccountSpec(ResourceModel):
+    """What accounts of both scopes have in common."""
 
     base_url: Annotated[
         str,
@@ -80,6 +85,95 @@ class DispersedAccountSpec(ResourceModel):
     """Whether DispersedJobs of this account may take over remote jobs that exist (`spec.adopt`), and later cancel them.
     One key sees every job of its account, so this is for people who may end each of them. While it is false, nothing is
     adopted, and a job that was adopted before is neither shown nor cancelled."""
+
+
+class DispersedAccountSpec(AccountSpec):
+    """An account of the Dispersed network: API, key and limits. It has no settings that change what a job sends."""
+
+    model_config = _immutable("DispersedAccount")
+
+
+class Comparison(StrEnum):
+    """How a label is compared, as in any label selector of Kubernetes."""
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+_LABEL_VALUE = Annotated[str, Field(max_length=63)]
+
+
+class Requirement(ResourceModel):
+    """One requirement on a label."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel.rules(
+            cel.Rule(
+                "!has(self.operator) || (self.operator in ['In', 'NotIn'])"
+                " == (has(self.values) && size(self.values) > 0)",
+                "values do not fit the operator: give In and NotIn at least one, remove them from the others",
+                cel.FORBIDDEN,
+                ".values",
+            )
+        )
+    )
+
+    key: Annotated[str, Field(min_length=1, max_length=317)]
+    """Key of the label."""
+
+    operator: Comparison
+    """How the label is compared with `values`. NotIn also holds for a namespace without the label."""
+
+    values: Annotated[tuple[_LABEL_VALUE, ...], Field(max_length=64)] = optional_list()
+    """The values for In and NotIn."""
+
+
+class LabelSelector(ResourceModel):
+    """A label selector of Kubernetes. All that it says must hold; one that says nothing selects every namespace."""
+
+    match_labels: Annotated[dict[str, _LABEL_VALUE], Field(max_length=64)] = Field(
+        default_factory=dict, exclude_if=not_
+    )
+    """Labels that a namespace must have, with these values."""
+
+    match_expressions: Annotated[tuple[Requirement, ...], Field(max_length=64)] = optional_list()
+    """Requirements on labels."""
+
+
+_NamespaceName = Annotated[
+    str,
+    cel.text(
+        63,
+        cel.matches(cel.DNS_LABEL, "not the name of a namespace: use lower-case letters, digits and '-', like team-a"),
+    ),
+]
+
+
+class AllowedNamespaces(ResourceModel):
+    """The namespaces whose jobs may be created with the account: those that `names` lists, and those that `selector`
+    selects. Without both, none."""
+
+    names: Annotated[tuple[_NamespaceName, ...], Field(max_length=256)] = optional_list()
+    """Names of namespaces."""
+
+    selector: LabelSelector | None = None
+    """Selects namespaces by their labels. Whoever may label a namespace can let it in. `{}` selects every namespace."""
+
+
+class ClusterDispersedAccountSpec(AccountSpec):
+    """An account of the Dispersed network that several namespaces share. It has no settings that change what a job
+    sends."""
+
+    model_config = _immutable("ClusterDispersedAccount")
+
+    credentials_secret_ref: CredentialsSecretRef
+    """The Secret with the API key, in the namespace of the operator. No other namespace can be named."""
+
+    allowed_namespaces: AllowedNamespaces | None = None
+    """The namespaces whose jobs may be created with the account, or adopt one of its jobs. Default: none. A namespace
+    that is taken off keeps its jobs: they are still shown, cancelled and deleted."""
 
 
 class AccountProbes(ResourceModel):

@@ -9,7 +9,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from dispersed_operator.model.account import DispersedAccountSpec, DispersedAccountStatus
+from dispersed_operator.model.account import ClusterDispersedAccountSpec, DispersedAccountSpec, DispersedAccountStatus
 from dispersed_operator.model.base import GROUP, VERSION, ResourceModel
 from dispersed_operator.model.cel import Rule
 from dispersed_operator.model.job import JOB_ROOT_RULES, DispersedJobSpec
@@ -154,6 +154,16 @@ JOB = ResourceDefinition(
     ),
 )
 
+_ACCOUNT_COLUMNS = (
+    Column("Ready", _condition("Ready", "status"), "Whether the key is accepted and the clock within bounds."),
+    Column("Reason", _condition("Ready", "reason"), "Why the account is ready or not."),
+    Column("Host", ".spec.baseURL", "Address of the API."),
+    Column("Jobs", ".status.liveJobs", "Live remote jobs.", "integer"),
+    Column("Rate", ".status.hourlyRateUSD", "Sum of their prices, US dollars an hour."),
+    Column("Key", ".status.keyFingerprint", "Digest of the API key in use."),
+    _AGE,
+)
+
 ACCOUNT = ResourceDefinition(
     kind="DispersedAccount",
     plural="dispersedaccounts",
@@ -164,15 +174,22 @@ ACCOUNT = ResourceDefinition(
     "Jobs of the same namespace name it in `spec.accountRef`.",
     spec=DispersedAccountSpec,
     status=DispersedAccountStatus,
-    columns=(
-        Column("Ready", _condition("Ready", "status"), "Whether the key is accepted and the clock within bounds."),
-        Column("Reason", _condition("Ready", "reason"), "Why the account is ready or not."),
-        Column("Host", ".spec.baseURL", "Address of the API."),
-        Column("Jobs", ".status.liveJobs", "Live remote jobs.", "integer"),
-        Column("Rate", ".status.hourlyRateUSD", "Sum of their prices, US dollars an hour."),
-        Column("Key", ".status.keyFingerprint", "Digest of the API key in use."),
-        _AGE,
-    ),
+    columns=_ACCOUNT_COLUMNS,
+)
+
+CLUSTER_ACCOUNT = ResourceDefinition(
+    kind="ClusterDispersedAccount",
+    plural="clusterdispersedaccounts",
+    singular="clusterdispersedaccount",
+    short_name="cdacct",
+    categories=("dispersed",),
+    cluster_wide=True,
+    description="An account of the remote Dispersed network that several namespaces share: the address of its API, the "
+    "Secret with the API key, which is in the namespace of the operator, and who may spend with it. Jobs name it in "
+    "`spec.accountRef` with its kind. An operator that serves some namespaces only does not know this kind.",
+    spec=ClusterDispersedAccountSpec,
+    status=DispersedAccountStatus,
+    columns=_ACCOUNT_COLUMNS,
 )
 
 ORPHAN = ResourceDefinition(
@@ -204,4 +221,4 @@ ORPHAN = ResourceDefinition(
     ),
 )
 
-DEFINITIONS = (ACCOUNT, JOB, ORPHAN)
+DEFINITIONS = (ACCOUNT, CLUSTER_ACCOUNT, JOB, ORPHAN)

@@ -65,7 +65,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One signed attempt. `signed_at` is in seconds since the epoch on the server's clock and is the POST's X-Time."""
+    """One signed attempt. `signed_at` is in seconds since the epoch on the server's clock and is the POST's X-Time.
+    `payer`: the ClusterDispersedAccount that it was signed for, as `status.account` spells it; empty for a
+    DispersedAccount."""
 
     token: str
     attempt: int
@@ -78,6 +80,7 @@ class Intent:
     state: IntentState = IntentState.OPEN
     refusal: Refusal | None = None
     message: str = ""
+    payer: str = ""
 
     def to_annotation(self) -> str:
         """The annotation's text: JSON with sorted keys."""
@@ -97,6 +100,8 @@ class Intent:
                 "clusterID": self.origin.cluster_id,
             },
         }
+        if self.payer:
+            document["payer"] = self.payer
         if self.refusal is not None:
             document["refusal"] = {"kind": self.refusal.value, "message": self.message}
         return json.dumps(document, sort_keys=True, separators=(",", ":"))
@@ -121,6 +126,7 @@ def parse_intent(text: str) -> Intent | None:
             state=IntentState(document["state"]),
             refusal=Refusal(refusal["kind"]) if refusal else None,
             message=str(refusal.get("message", "")),
+            payer=str(document.get("payer") or ""),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

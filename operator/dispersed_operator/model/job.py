@@ -17,7 +17,6 @@ from dispersed_operator.model.cel import FORBIDDEN, REQUIRED, Rule
 from dispersed_operator.model.template import GPU, SSH, EnvVar, JobTemplate, Port, PortProtocol, Resources
 
 __all__ = [
-    "DEFAULT_ACCOUNT",
     "GPU",
     "JOB_ROOT_RULES",
     "SSH",
@@ -37,7 +36,6 @@ __all__ = [
     "Task",
 ]
 
-DEFAULT_ACCOUNT = "default"
 LOCKED_FIELDS = ("accountRef", "template", "deadlines", "retry")
 """The immutable block: what shapes the request to the service."""
 
@@ -59,14 +57,18 @@ class DeletionPolicy(StrEnum):
 class AccountRef(ResourceModel):
     """The account that pays for the job."""
 
-    kind: Literal["DispersedAccount"] = "DispersedAccount"
-    """Kind of the account. DispersedAccount, an account in the namespace of the job, is the only one."""
+    kind: Literal["DispersedAccount", "ClusterDispersedAccount"] = "DispersedAccount"
+    """Kind of the account: DispersedAccount, an account in the namespace of the job, or ClusterDispersedAccount, one
+    that an administrator shares with this namespace."""
 
     name: Annotated[
         str,
-        cel.resource_name("not a resource name: use the metadata.name of a DispersedAccount of this namespace"),
+        cel.resource_name(
+            "not a resource name: use the metadata.name of a DispersedAccount of this namespace, or of a "
+            "ClusterDispersedAccount"
+        ),
     ]
-    """Name of the DispersedAccount."""
+    """Name of the account."""
 
 
 class Adopt(ResourceModel):
@@ -231,7 +233,9 @@ class DispersedJobSpec(ResourceModel):
     money, until the resource is deleted or suspended. Immutable."""
 
     account_ref: AccountRef | None = None
-    """The account that pays for the job. Default: the DispersedAccount named `default` in the namespace of the job."""
+    """The account that pays for the job. Default: the DispersedAccount named `default` in the namespace of the job, and
+    where there is none the ClusterDispersedAccount named `default`. Once a create was signed, a default that appears
+    later changes nothing."""
 
     template: JobTemplate | None = None
     """What the remote service is asked to run. Needed unless `adopt` is set, and not allowed beside it."""
@@ -268,11 +272,6 @@ class DispersedJobSpec(ResourceModel):
         if (self.template is None) == (self.adopt is None):
             raise ValueError("exactly one of template and adopt")
         return self
-
-    @property
-    def account_name(self) -> str:
-        """Name of the DispersedAccount in the namespace of the job."""
-        return self.account_ref.name if self.account_ref is not None else DEFAULT_ACCOUNT
 
     def connection_secret_name(self, resource_name: str) -> str:
         """Name of the connection Secret of the resource `resource_name`, never longer than Kubernetes allows (253)."""

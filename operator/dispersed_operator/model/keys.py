@@ -11,11 +11,15 @@ class Kind(StrEnum):
 
     JOB = "DispersedJob"
     ACCOUNT = "DispersedAccount"
+    CLUSTER_ACCOUNT = "ClusterDispersedAccount"
     ORPHAN = "DispersedOrphan"
 
 
 NAMESPACED_KINDS = (Kind.JOB, Kind.ACCOUNT)
-"""What every installation lists, watches and reconciles. Orphans are cluster-wide, and kept by the sweeper alone."""
+"""What every installation lists, watches and reconciles. Cluster-wide kinds are for those that serve all namespaces."""
+
+ACCOUNT_KINDS = frozenset({Kind.ACCOUNT, Kind.CLUSTER_ACCOUNT})
+"""Accounts, whatever their scope."""
 
 
 class ResourceKey(NamedTuple):
@@ -25,5 +29,10 @@ class ResourceKey(NamedTuple):
     namespace: str
     name: str
 
+    @property
+    def scope(self) -> str | None:
+        """The namespace as a URL wants it: None for a cluster-wide resource."""
+        return self.namespace or None
+
     def __str__(self) -> str:
-        return f"{self.kind}/{self.namespace}/{self.name}"
+        return "/".join(part for part in self if part)

@@ -18,8 +18,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from dispersed_operator.model import naming
+from dispersed_operator.model.account_names import accounts_of, spelled
 from dispersed_operator.model.intent import AccountMark, Intent, IntentState, parse_account_mark, parse_intent
-from dispersed_operator.model.job import DEFAULT_ACCOUNT, DispersedJobSpec
+from dispersed_operator.model.job import DispersedJobSpec
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.reasons import Reason
 
@@ -79,10 +80,10 @@ class PendingCreate:
 class JobResource:
     """One DispersedJob. Times are seconds since the epoch on the API server's clock.
 
-    `account_name` is the DispersedAccount in the same namespace, `default` where the spec names none; it is known even
-    if the spec does not fit the schema, because the account must be held for it. `inherited`: intent or status of
-    another object were taken off, so the finalizer came with them and says nothing. `adopts`: uuid of the remote job
-    that `spec.adopt` names, empty if it names none that can be read; None for a resource that creates its job.
+    `accounts` are those that it can mean, the first that exists being the one (model/account_names.py). `inherited`:
+    intent or status of another object were taken off, so the finalizer came with them and says nothing. `adopts`: uuid
+    of the remote job that `spec.adopt` names, empty if it names none that can be read; None for a resource that creates
+    its job.
     """
 
     key: ResourceKey
@@ -93,7 +94,7 @@ class JobResource:
     deleting_since: int | None
     finalizers: tuple[str, ...]
     annotations: Mapping[str, str]
-    account_name: str
+    accounts: tuple[ResourceKey, ...]
     intent: Intent | None
     intent_garbled: bool
     record: CreateRecord | None
@@ -106,6 +107,11 @@ class JobResource:
     @property
     def deleting(self) -> bool:
         return self.deleting_since is not None
+
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        """`accounts` as a status spells them."""
+        return tuple(spelled(account) for account in self.accounts)
 
     @property
     def paused(self) -> bool:
@@ -211,7 +217,7 @@ def parse_job(body: Body) -> JobResource:
         deleting_since=epoch(metadata.get("deletionTimestamp")),
         finalizers=tuple(metadata.get("finalizers") or ()),
         annotations=annotations,
-        account_name=_account_name(body.get("spec")),
+        accounts=accounts_of(body),
         intent=intent,
         intent_garbled=bool(intent_text) and intent is None,
         record=_parse_record(status.get("create")),
@@ -236,12 +242,6 @@ def epoch(timestamp: object) -> int | None:
 def rfc3339(seconds: float) -> str:
     """RFC 3339 in UTC with whole seconds, as the API server writes it."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _account_name(spec: object) -> str:
-    ref = spec.get("accountRef") if isinstance(spec, Mapping) else None
-    name = ref.get("name") if isinstance(ref, Mapping) else None
-    return name if isinstance(name, str) and name else DEFAULT_ACCOUNT
 
 
 def _adopted_uuid(spec: object) -> str | None:

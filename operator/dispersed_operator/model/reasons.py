@@ -51,6 +51,7 @@ class Reason(StrEnum):
     ADOPTION_NOT_ALLOWED = "AdoptionNotAllowed"
     NOT_RESUMABLE = "NotResumable"
 
+    NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
     OWNERSHIP_AMBIGUOUS = "OwnershipAmbiguous"
     CREATE_OUTCOME_UNKNOWN = "CreateOutcomeUnknown"
     ACCOUNT_MISMATCH = "AccountMismatch"
@@ -171,6 +172,11 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.NOT_RESUMABLE: _user(
         "The adopted job was ended by spec.suspend. Without a template it can not be run again.",
         "Delete the resource, and create one with spec.template if the job shall run again.",
+    ),
+    Reason.NAMESPACE_NOT_ALLOWED: _admin(
+        "The ClusterDispersedAccount of the job is not shared with the namespace of the job, so nothing is created; "
+        "jobs that exist are still shown, cancelled and deleted.",
+        "Add the namespace to spec.allowedNamespaces of the account, or use an account of the namespace.",
     ),
     Reason.OWNERSHIP_AMBIGUOUS: _admin(
         "A remote job can not be tied to this resource beyond doubt, so it is neither adopted nor cancelled.",

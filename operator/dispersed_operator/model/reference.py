@@ -63,7 +63,7 @@ def _fields(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dic
         path = f"{prefix}{name}" + ("[]" if field["type"] == "array" else "")
         yield path, field, name in required
         inner = field["items"] if field["type"] == "array" else field
-        if inner["type"] == "object":
+        if "properties" in inner:
             yield from _fields(inner, f"{path}.")
 
 
@@ -76,6 +76,8 @@ def _type_text(field: dict[str, Any]) -> str:
     if field["type"] == "array":
         most = f", at most {field['maxItems']}" if "maxItems" in field else ""
         return f"list of {_type_text(field['items'])}{most}"
+    if "additionalProperties" in field:
+        return f"map of {_type_text(field['additionalProperties'])}, at most {field['maxProperties']}"
     if "enum" in field:
         return _listed(field["enum"])
     low, high = field.get("minimum"), field.get("maximum")

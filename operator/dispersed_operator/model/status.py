@@ -208,7 +208,8 @@ class DispersedJobStatus(ResourceModel):
     """Uuid of the remote job."""
 
     account: str | None = None
-    """Name of the account that pays for the job."""
+    """The account that pays for the job: the name of a DispersedAccount of this namespace, or
+    `ClusterDispersedAccount/` and the name of a shared one."""
 
     create: CreateRecord | None = None
     """Record of the newest create request: it ties the resource to the remote job."""

@@ -14,7 +14,9 @@ from dispersed_operator.model.base import ResourceModel
 
 Schema = dict[str, Any]
 
-_KEPT_AS_IS = ("enum", "minimum", "maximum", "minLength", "maxLength", "maxItems", "x-kubernetes-validations")
+_KEPT_AS_IS = (
+    "enum", "minimum", "maximum", "minLength", "maxLength", "maxItems", "maxProperties", "x-kubernetes-validations"
+)  # fmt: skip
 _TOLERANT_KEYS = ("description", "type", "format", "items", "properties")
 _KEYS_IN_ORDER = ("description", "type", "format", "default", *_KEPT_AS_IS)
 
@@ -55,7 +57,9 @@ def _convert(source: Schema, definitions: dict[str, Schema]) -> Schema:
     schema = {key: found[key] for key in _KEYS_IN_ORDER if key in found}
     if kind == "array":
         schema["items"] = _convert(source["items"], definitions)
-    if kind == "object":
+    if kind == "object" and isinstance(source.get("additionalProperties"), dict):
+        schema["additionalProperties"] = _convert(source["additionalProperties"], definitions)
+    elif kind == "object":
         if source.get("required"):
             schema["required"] = source["required"]
         schema["properties"] = {name: _convert(value, definitions) for name, value in source["properties"].items()}

@@ -16,6 +16,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from dispersed_operator.model import naming
+from dispersed_operator.model.account_names import annotate_command
+from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.planning.vocabulary import Problem
 
@@ -72,7 +74,7 @@ def after_answer(breaker: Breaker, answer: str | None) -> Breaker:
     return replace(breaker, suspects=frozenset(), missing=frozenset())
 
 
-def doubt(breaker: Breaker, *, namespace: str, name: str) -> Problem | None:
+def doubt(breaker: Breaker, account: ResourceKey) -> Problem | None:
     """Why nothing may be concluded and created now; None while the breaker is closed."""
     if not breaker.suspects:
         return None
@@ -82,6 +84,6 @@ def doubt(breaker: Breaker, *, namespace: str, name: str) -> Problem | None:
         Reason.ACCOUNT_MISMATCH,
         f"{len(breaker.suspects)} jobs of this account vanished at once, as if the key belonged to another account; "
         "none of them is given up and nothing is created; put the right key back, or if they are really gone: "
-        f"kubectl -n {namespace} annotate --overwrite dacct {name} "
+        f"{annotate_command(account)} "
         f"{naming.CONFIRM_VANISHED_ANNOTATION}={breaker.code} (the code names exactly these jobs)",
     )

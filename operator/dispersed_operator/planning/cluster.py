@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dispersed_operator.model import naming
+from dispersed_operator.model.account_names import annotate_command
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.planning.vocabulary import Problem
@@ -41,7 +42,7 @@ def cluster_problem(
             Reason.CLUSTER_IDENTITY_CHANGED,
             "the certificate authority of the API server is another one than before; this may be a copy of the cluster "
             "beside the original, so nothing is created or cancelled; if the authority was replaced: "
-            f"kubectl -n {key.namespace} annotate --overwrite dacct {key.name} "
+            f"{annotate_command(key)} "
             f"{naming.CONFIRM_CLUSTER_ANNOTATION}={code} (the code names the present authorities)",
         )
     return None

@@ -21,22 +21,28 @@ from dispersed_operator.planning.vocabulary import Contest
 UNSEEN_ATTEMPTS = 3
 
 Body = Mapping[str, Any]
-Allows = Callable[[str, str], bool]
+Allows = Callable[[JobResource], bool]
 
 
 def judge_contest(
     adopter: JobResource, job: RemoteJob | None, bodies: Collection[Body], *, cluster_id: str, allows: Allows
 ) -> Contest:
-    """`bodies` are all DispersedJobs that are known; `allows` tells of an account, by namespace and name, whether it
-    lets its jobs be adopted. Without `job` the title is not asked whose it is."""
+    """`bodies` are all DispersedJobs that are known; `allows` tells whether the account of
+    a resource lets it adopt jobs. Without `job` the title is not asked whose it is."""
     others = [body for body in bodies if body["metadata"].get("uid") != adopter.uid]
-    rivals = [parse_job(body) for body in others if _adopts(body) == adopter.adopts]
+    rivals = rivals_of(adopter, bodies)
     owned = (
         adopter.adopts in recorded_jobs(body for body in others if _adopts(body) != adopter.adopts)
         or any(_comes_first(rival, adopter, allows) for rival in rivals)
         or (job is not None and _is_titled_for(job, others, cluster_id))
     )
-    return Contest(allowed=allows(adopter.key.namespace, adopter.account_name), owned=owned, titled=job is not None)
+    return Contest(allowed=allows(adopter), owned=owned, titled=job is not None)
+
+
+def rivals_of(adopter: JobResource, bodies: Collection[Body]) -> list[JobResource]:
+    """The other resources that adopt the same job; `allows` is asked of these, and of the adopter."""
+    others = (body for body in bodies if body["metadata"].get("uid") != adopter.uid)
+    return [parse_job(body) for body in others if _adopts(body) == adopter.adopts]
 
 
 def _adopts(body: Body) -> str | None:
@@ -49,7 +55,7 @@ def _comes_first(rival: JobResource, adopter: JobResource, allows: Allows) -> bo
     if rival.deleting and not rival.has_finalizer:
         return False
     older = (rival.created_at, rival.uid) < (adopter.created_at, adopter.uid)
-    return older and allows(rival.key.namespace, rival.account_name)
+    return older and allows(rival)
 
 
 def _is_titled_for(job: RemoteJob, others: Collection[Body], cluster_id: str) -> bool:

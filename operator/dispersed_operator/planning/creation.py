@@ -13,6 +13,7 @@ from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
+from dispersed_operator.planning.admission import plan_admission
 from dispersed_operator.planning.cancellation import suspended
 from dispersed_operator.planning.identity import cancel_identities
 from dispersed_operator.planning.limits import exhausted
@@ -55,7 +56,7 @@ REFUSAL_REASONS = {
 
 def plan_creation(resource: JobResource, facts: Facts) -> Action:
     """The next step towards a job that certainly does not exist yet."""
-    blocker = plan_blocked(resource, facts)
+    blocker = plan_blocked(resource, facts) or plan_admission(facts)
     if blocker is not None:
         return blocker
     account, own = facts.account, facts.memory.own

@@ -28,8 +28,8 @@ class OwnAttempt:
     """The in-memory journal of an intent that this very process won (protocol C3 to C6).
 
     `won_at` is monotonic. `intent` is what was won: it may be stripped from the object meanwhile. `account_name` is the
-    DispersedAccount that it was signed for: the spec may name another one meanwhile. `uuid` is set once accepted;
-    `refusal` and `message` once refused; `message` once unknown.
+    account that it was signed for, as a status spells it: the spec may name another one meanwhile. `uuid` is set once
+    accepted; `refusal` and `message` once refused; `message` once unknown.
     """
 
     nonce: str

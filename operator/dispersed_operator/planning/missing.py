@@ -46,7 +46,7 @@ def judge_missing(resource: JobResource, facts: Facts, uuid: str, missing: Missi
     if not is_same_account(
         recorded or (resource.intent.account if resource.intent is not None else None), facts.account
     ):
-        return Problem(Reason.ACCOUNT_MISMATCH, _other_account(resource, uuid))
+        return Problem(Reason.ACCOUNT_MISMATCH, _other_account(resource, facts, uuid))
     first = facts.memory.first_missing
     if first is None:
         return RememberMissing(missing.server_date)
@@ -60,12 +60,12 @@ def judge_missing(resource: JobResource, facts: Facts, uuid: str, missing: Missi
     return Gone.GONE
 
 
-def _other_account(resource: JobResource, uuid: str) -> str:
+def _other_account(resource: JobResource, facts: Facts, uuid: str) -> str:
     text = f"remote job {uuid} was created with another key or host, and the present account does not know it"
     accepted_by = resource.status.get("account")
-    if accepted_by in {None, resource.account_name}:
+    if accepted_by in {None, facts.account.name}:
         return text
-    return f"{text}; the DispersedAccount {accepted_by} accepted it: set spec.accountRef back to that one"
+    return f"{text}; the account {accepted_by} accepted it: set spec.accountRef back to that one"
 
 
 def _since(resource: JobResource) -> int:

@@ -29,18 +29,21 @@ def claim_on(resource: JobResource, facts: Facts, job: RemoteJob) -> Claimed | P
         return None
     if facts.contest is None or not facts.contest.titled:
         return InspectContest(facts.cluster_id, job)
-    problem = objection(resource, facts.contest)
+    problem = objection(resource, facts, facts.contest)
     return problem or Claimed(ADOPTED_ATTEMPT, 0, adopted_token(resource, facts.cluster_id))
 
 
-def objection(resource: JobResource, contest: Contest) -> Problem | None:
+def objection(resource: JobResource, facts: Facts, contest: Contest) -> Problem | None:
     """Why the resource may not have the job that it adopts. The words tell a tenant nothing of another one."""
     if not contest.allowed:
-        return Problem(
-            Reason.ADOPTION_NOT_ALLOWED,
-            f"spec.adopt names remote job {resource.adopts}, but spec.allowAdoption of the DispersedAccount "
-            f"{resource.account_name} is not true",
-        )
+        # Nothing on an adopted job says whose it is: a namespace that may not use a shared account must not reach one
+        # of its jobs, even if a record says that it did so earlier.
+        shared = facts.account.shared
+        account = facts.account.name.replace("/", " ") if shared else f"DispersedAccount {facts.account.name}"
+        text = f"spec.adopt names remote job {resource.adopts}, but spec.allowAdoption of the {account} is not true"
+        if shared:
+            text += f", or its spec.allowedNamespaces does not allow the namespace {resource.key.namespace}"
+        return Problem(Reason.ADOPTION_NOT_ALLOWED, text)
     if contest.owned:
         text = f"remote job {resource.adopts} is owned by another DispersedJob; an administrator can tell by which"
         return Problem(Reason.OWNERSHIP_AMBIGUOUS, text)

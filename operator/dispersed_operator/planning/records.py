@@ -77,7 +77,7 @@ def with_ending(resource: JobResource, action: RecordEnding) -> Document:
 
 def accepted_record(resource: JobResource, action: RecordCreate) -> Document:
     """The fields that C5 and adoption write: `create`, `jobUUID`, `account`."""
-    account = action.account_name or resource.account_name
+    account = action.account_name or resource.account_names[0]
     create: Document = {
         "token": action.token,
         "attempt": action.attempt,
@@ -141,8 +141,8 @@ def _is_as_sent(resource: JobResource, body_sha256: str, account: object) -> boo
     """Whether the spec is what was sent, and to whom: an edit of `accountRef` that slipped in must stay open to be
     taken back, or nobody could ever end the job. For an adopted job nothing was sent; only the account matters."""
     if resource.adopts is not None:
-        return account in {None, resource.account_name}
-    return bool(body_sha256) and _digest(resource) == body_sha256 and account in {None, resource.account_name}
+        return account in {None, *resource.account_names}
+    return bool(body_sha256) and _digest(resource) == body_sha256 and account in {None, *resource.account_names}
 
 
 def _digest(resource: JobResource) -> str | None:

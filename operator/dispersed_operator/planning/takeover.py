@@ -68,7 +68,7 @@ def _before_reading(resource: JobResource, facts: Facts) -> Action | None:
         return wait_pending(blocker, after=ACCOUNT_AGAIN_SECONDS, account=True)
     if facts.contest is None:
         return InspectContest(facts.cluster_id, facts.job if isinstance(facts.job, RemoteJob) else None)
-    against = objection(resource, facts.contest)
+    against = objection(resource, facts, facts.contest)
     if against is not None:
         return wait_pending(against, after=REFUSED_AGAIN_SECONDS, stalled=True)
     if blocker is not None:

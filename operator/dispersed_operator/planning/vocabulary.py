@@ -17,7 +17,9 @@ from dispersed_operator.model.orphan import OrphanCause, OrphanDecision
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.model.status import Phase
-from dispersed_operator.model.windows import ProofWindows
+from dispersed_operator.planning.account_facts import AccountFacts as AccountFacts  # noqa: PLC0414 - one of the words
+from dispersed_operator.planning.account_facts import Admission as Admission  # noqa: PLC0414 - one of the words
+from dispersed_operator.planning.account_facts import Problem as Problem  # noqa: PLC0414 - one of the words
 from dispersed_operator.planning.endpoints import Endpoint
 from dispersed_operator.planning.matching import ListingIndex
 from dispersed_operator.planning.memory import Inspected as Inspected  # noqa: PLC0414 - one of the words
@@ -26,39 +28,6 @@ from dispersed_operator.planning.memory import OwnAttempt as OwnAttempt  # noqa:
 from dispersed_operator.planning.memory import SendState as SendState  # noqa: PLC0414 - one of the words
 from dispersed_operator.planning.memory import Sighting as Sighting  # noqa: PLC0414 - one of the words
 from dispersed_operator.planning.resolved import Resolved
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something stands in the way: a reason from the closed list and a sentence that says who must do what."""
-
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class AccountFacts:
-    """An account as a job sees it.
-
-    `blocker`: why nothing may be created now, None if creating is allowed. `reachable`: a client with a key exists, so
-    reading and cancelling can be tried. `expiry_enforced`: the service refuses replays and stale signatures, so absence
-    can be proven; None while the probes have not told. `server_time`: seconds since the epoch by the newest `Date` plus
-    monotonic time, None if never heard. `continuous_keys`: public keys whose recorded jobs are readable with the
-    present key. `doubt`: so many jobs vanished at once that none of them is believed to be gone (failure mode 28).
-    `frozen`: why nothing may be cancelled now: the cluster may be a copy of another one (mode 70).
-    """
-
-    name: str
-    mark: AccountMark | None
-    blocker: Problem | None
-    reachable: bool
-    expiry_enforced: bool | None
-    windows: ProofWindows
-    server_time: float | None
-    server_date_age: float | None
-    continuous_keys: frozenset[str] = frozenset()
-    doubt: Problem | None = None
-    frozen: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +65,10 @@ class Facts:
 
     `now` is this process's monotonic time, `wall` seconds since the epoch on its wall clock (for ages shown to people
     only). `digest` is the body digest of the present spec, None while it cannot be built (`body_problem` says why).
-    `listing`, `job`, `runs`, `run`, `references` (what those of the template came to) and `contest` (for an object that
-    adopts) were read in this pass if present; `snapshot_*` come from the poller, which has `polled` at least once.
-    `forced`: a person asks for a look now. `listed`: the newest poll showed the recorded job as alive.
+    `listing`, `job`, `runs`, `run`, `references` (what those of the template came to), `contest` (for an object that
+    adopts) and `admission` (for a shared account) were read in this pass if present; `snapshot_*` come from the poller,
+    which has `polled` at least once. `forced`: a person asks for a look now. `listed`: the newest poll showed the
+    recorded job as alive.
     """
 
     cluster_id: str
@@ -121,6 +91,7 @@ class Facts:
     listed: bool = True
     contest: Contest | None = None
     references: Resolved | Problem | None = None
+    admission: Admission | None = None
 
 
 class Created(StrEnum):
@@ -211,6 +182,11 @@ class ResolveReferences:
 
 
 @dataclass(frozen=True, slots=True)
+class InspectAdmission:
+    """Ask the API server whether the job's namespace may create with the shared account (C0)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimIntent:
     """C1 and C2: build the body, and win finalizer and intent for this attempt in one compare-and-swap."""
 
@@ -238,7 +214,8 @@ class RefuseIntent:
 @dataclass(frozen=True, slots=True)
 class RecordCreate:
     """C5 and adoption: write uuid, account and record in one fenced status patch. `extras` are duplicates to cancel
-    after. `account_name` is the DispersedAccount that accepted the job; empty for the one that the spec names."""
+    after. `account_name` is the account that accepted the job, as a status spells it; empty for the one that the spec
+    names."""
 
     uuid: str
     attempt: int
@@ -378,6 +355,7 @@ Action = (
     | ReadJob
     | ReadRun
     | ResolveReferences
+    | InspectAdmission
     | ClaimIntent
     | RestoreFinalizer
     | SendCreate

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 SAMPLES = sorted((REPOSITORY / "manifests" / "samples").glob("*.yaml"))
 ALLOWED_KEYS = {
     "description", "type", "format", "default", "enum", "minimum", "maximum", "minLength", "maxLength", "maxItems",
-    "required", "properties", "items", "x-kubernetes-validations",
+    "required", "maxProperties", "additionalProperties", "properties", "items", "x-kubernetes-validations",
 }  # fmt: skip
 UNREFUSING_KEYS = {"description", "type", "format", "properties", "items"}
 
@@ -31,6 +31,8 @@ def fields(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
         yield from fields(field, f"{path}.{name}")
     if "items" in schema:
         yield from fields(schema["items"], f"{path}[]")
+    if "additionalProperties" in schema:
+        yield from fields(schema["additionalProperties"], f"{path}[]")
 
 
 def rules() -> list[tuple[str, dict[str, str]]]:
@@ -104,6 +106,7 @@ def test_everything_in_a_spec_is_bounded(definition: ResourceDefinition) -> None
     for path, schema in fields(definition.schema()["properties"]["spec"]):
         if "enum" not in schema:
             assert needed[schema["type"]] <= set(schema), path
+            assert ("additionalProperties" in schema) == ("maxProperties" in schema), path
 
 
 @EVERY_DEFINITION
@@ -173,9 +176,14 @@ def test_names_and_columns_are_those_of_the_design() -> None:
     assert " ".join(column.name.upper() for column in ACCOUNT.columns) == "READY REASON HOST JOBS RATE KEY AGE"
 
 
-def test_orphans_belong_to_no_namespace_and_everything_else_to_one() -> None:
+def test_orphans_and_shared_accounts_belong_to_no_namespace_and_everything_else_to_one() -> None:
     scopes = {definition.kind: definition.to_crd()["spec"]["scope"] for definition in DEFINITIONS}
-    assert scopes == {"DispersedAccount": "Namespaced", "DispersedJob": "Namespaced", "DispersedOrphan": "Cluster"}
+    assert scopes == {
+        "ClusterDispersedAccount": "Cluster",
+        "DispersedAccount": "Namespaced",
+        "DispersedJob": "Namespaced",
+        "DispersedOrphan": "Cluster",
+    }
     assert (ORPHAN.plural, ORPHAN.short_name) == ("dispersedorphans", "dorph")
     shown = [column.name.upper() for column in ORPHAN.columns if not column.wide]
     assert " ".join(shown) == "DECISION PHASE ACCOUNT OWNER RATE COST SEEN AGE"

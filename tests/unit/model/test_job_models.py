@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from dispersed_operator.model import naming
 from dispersed_operator.model.base import field_name
-from dispersed_operator.model.job import AccountRef, Deadlines, DispersedJobSpec, PortProtocol, Retry, Task
+from dispersed_operator.model.job import Deadlines, DispersedJobSpec, PortProtocol, Retry, Task
 from dispersed_operator.model.template import RESERVED_ENV_NAMES
 
 MINIMAL: dict[str, Any] = {
@@ -86,12 +86,6 @@ def test_env_values_stay_out_of_repr() -> None:
     spec = DispersedJobSpec.from_api(MINIMAL)
     assert "KEY" in repr(spec)
     assert "hidden-value" not in repr(spec)
-
-
-def test_a_job_without_account_ref_uses_the_account_named_default() -> None:
-    spec = DispersedJobSpec.from_api(MINIMAL)
-    assert spec.account_name == "default"
-    assert spec.model_copy(update={"account_ref": AccountRef(name="team")}).account_name == "team"
 
 
 def test_the_connection_secret_is_named_after_the_resource_unless_the_spec_names_it() -> None:

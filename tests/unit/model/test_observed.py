@@ -112,10 +112,10 @@ def test_a_recorded_attempt_that_makes_no_sense_counts_as_none(attempt: object) 
 
 
 def test_the_account_is_default_where_the_spec_names_none_or_cannot_be_read() -> None:
-    assert a_job().resource.account_name == "default"
+    assert a_job().resource.account_names[0] == "default"
     unreadable = a_job().spec({"task": "Batch"}).resource
     assert unreadable.spec is None
-    assert unreadable.account_name == "default"
+    assert unreadable.account_names[0] == "default"
 
 
 def test_a_spec_that_does_not_fit_names_its_fields_and_no_values() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.planning.breaker import CLOSED, Breaker, after_answer, after_poll, after_read, doubt
 
+ACCOUNT = ResourceKey(Kind.ACCOUNT, "team-a", "default")
 JOBS = tuple(f"job-{number}" for number in range(10))
 
 
 def reason(breaker: Breaker) -> Reason | None:
-    problem = doubt(breaker, namespace="team-a", name="default")
+    problem = doubt(breaker, ACCOUNT)
     return problem.reason if problem is not None else None
 
 
@@ -48,7 +50,7 @@ def test_three_jobs_that_are_not_found_either_accuse_the_account_and_the_message
     breaker = not_found(all_gone(), *JOBS[:2])
     assert reason(breaker) is Reason.ACCOUNT_PROBING, "two may be gone; the others are still being read"
     breaker = not_found(breaker, JOBS[2])
-    problem = doubt(breaker, namespace="team-a", name="default")
+    problem = doubt(breaker, ACCOUNT)
     assert problem is not None
     assert problem.reason is Reason.ACCOUNT_MISMATCH
     assert "kubectl -n team-a annotate --overwrite dacct default" in problem.message

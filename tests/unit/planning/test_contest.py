@@ -48,7 +48,7 @@ def rival(**metadata: Any) -> JobBuilder:
 def judged(*others: JobBuilder, job: RemoteJob | None = TAKEN, forbidden: str = "") -> Contest:
     bodies = [adopter().body, *(other.body for other in others)]
     return judge_contest(
-        adopter().resource, job, bodies, cluster_id=CLUSTER, allows=lambda namespace, _: namespace != forbidden
+        adopter().resource, job, bodies, cluster_id=CLUSTER, allows=lambda rival: rival.key.namespace != forbidden
     )
 
 
