@@ -58,15 +58,18 @@ def right_of(event: dict[str, Any]) -> Right:
 
 
 def test_the_operator_asks_for_nothing_that_it_may_not_and_every_right_is_used(audited: World) -> None:
-    """A life with everything in it: jobs that end, are suspended, restored and deleted, and an orphan."""
+    """A life with everything in it: jobs that end, are suspended, restored and deleted, an orphan, a shared account."""
     world = audited
     world.start_operator()
     world.control.add_fate("server", run_seconds=100_000)
     orphan = insert(world, a_vanished(world), age=1000)
     world.kubectl("create", "configmap", "words", "--from-literal=GREETING=hello")
+    world.add_shared_account("shared", allowed={"selector": {}})
     world.add_batch("batch", template={"envFrom": [{"configMapRef": {"name": "words"}}]})
+    world.add_batch("shared", accountRef={"kind": "ClusterDispersedAccount", "name": "shared"})
     world.add_persistent("server")
     world.wait_condition("batch", "Complete")
+    world.wait_condition("shared", "Complete")
     world.wait_condition("server", "Ready")
     world.kubectl("patch", "djob", "server", "--type=merge", "-p", '{"spec":{"suspend":true}}')
     world.wait_condition("server", "Suspended")
@@ -87,7 +90,7 @@ def test_the_operator_asks_for_nothing_that_it_may_not_and_every_right_is_used(a
     restore(world, backup, with_status=True)
     world.wait_condition("server", "Ready")
     world.kubectl("patch", "djob", "server", "--type=merge", "-p", '{"spec":{"deletionPolicy":"Orphan"}}')
-    world.remove_jobs("server", "batch")
+    world.remove_jobs("server", "batch", "shared")
     wait_orphan(world, uuid, lambda body: body["spec"]["decision"] == "Keep")
     used = wait_for(lambda: {right_of(event) for event in requests(world.plane)} or None, what="the log is written")
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dispersed_operator.config import LogFormat, Settings, load_settings
+from dispersed_operator.composition import listed_kinds, watched_kinds
+from dispersed_operator.config import SERVICE_ACCOUNT_NAMESPACE, LogFormat, Settings, load_settings
 from dispersed_operator.errors import SettingsError
+from dispersed_operator.model.keys import Kind
 from dispersed_operator.model.windows import SERVICE_WINDOWS
 
 SECRET = "sk_live_marked-value-93fd"
@@ -157,3 +159,18 @@ def test_a_request_that_could_leave_with_an_expired_signature_is_refused(field: 
 def test_short_windows_behind_a_proxy_are_refused() -> None:
     with pytest.raises(SettingsError, match="exclude each other"):
         load_settings({"proof_margin_seconds": "1", "remote_proxy": "http://proxy.local:3128"})
+
+
+def test_the_operators_namespace_is_that_of_its_service_account_or_the_documented_one() -> None:
+    found = SERVICE_ACCOUNT_NAMESPACE.read_text().strip() if SERVICE_ACCOUNT_NAMESPACE.is_file() else "dispersed-system"
+    assert load_settings().operator_namespace == found
+    assert load_settings({"operator_namespace": "gpu-system"}).operator_namespace == "gpu-system"
+    with pytest.raises(SettingsError, match="--operator-namespace"):
+        load_settings({"operator_namespace": "No/Name"})
+
+
+def test_an_installation_for_some_namespaces_neither_lists_nor_watches_cluster_wide_kinds() -> None:
+    everywhere, here = load_settings(), load_settings({"namespaces": "team-a"})
+    for kinds in (listed_kinds, watched_kinds):
+        assert Kind.CLUSTER_ACCOUNT in kinds(everywhere)
+        assert set(kinds(here)) == {Kind.ACCOUNT, Kind.JOB}

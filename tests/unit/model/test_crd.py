@@ -198,7 +198,8 @@ def test_a_sample_names_only_fields_that_exist(sample: Path) -> None:
 
 
 def test_there_is_a_sample_of_each_kind_of_use() -> None:
-    assert [sample.stem for sample in SAMPLES] == ["account", "batch-secrets", "batch", "persistent-ssh"]
+    stems = ["account", "batch-secrets", "batch", "cluster-account", "persistent-ssh"]
+    assert [sample.stem for sample in SAMPLES] == stems
 
 
 class _Union(ResourceModel):

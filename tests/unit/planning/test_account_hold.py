@@ -33,6 +33,12 @@ GOING: dict[str, Any] = {
     "spec": {"credentialsSecretRef": {"name": "key"}},
     "status": {"keyFingerprint": key_fingerprint(ACCOUNT.public_key)},
 }
+SHARED = ResourceKey(Kind.CLUSTER_ACCOUNT, "", "default")
+SHARED_GOING: dict[str, Any] = GOING | {
+    "metadata": {name: value for name, value in GOING["metadata"].items() if name != "namespace"},
+    "status": {"keyFingerprint": "another"},
+}
+PAYER = "ClusterDispersedAccount/default"
 MOVED = a_job().spec({**BATCH, "accountRef": {"name": "other"}})
 
 
@@ -49,10 +55,38 @@ MOVED = a_job().spec({**BATCH, "accountRef": {"name": "other"}})
     ],
 )
 async def test_an_account_waits_for_what_it_may_have_to_end(job: JobBuilder, held: bool, because: str) -> None:
+    released, after, _ = await let_go(KEY, GOING, job)
+    assert after == (DELETION_SECONDS if held else None), because
+    assert released is not held, because
+
+
+@pytest.mark.failure_mode(29)
+@pytest.mark.parametrize(
+    ("job", "held", "because"),
+    [
+        (a_job().created().status(account=PAYER), True, "the account has the job"),
+        (a_job().intent(an_intent(payer=PAYER)), True, "a create was signed for it"),
+        (a_job().held(), True, "the records are lost, and it may have been signed for either default"),
+        (a_job().created().status(account="default"), False, "the account of the namespace has the job"),
+        (a_job().intent(), False, "the create was signed for the account of the namespace"),
+        (a_job().spec({**BATCH, "accountRef": {"name": "default"}}).held(), False, "its spec names another one"),
+    ],
+)
+async def test_a_shared_account_waits_for_the_jobs_of_all_namespaces(job: JobBuilder, held: bool, because: str) -> None:
+    released, after, asked = await let_go(SHARED, SHARED_GOING, job)
+    assert after == (DELETION_SECONDS if held else None), because
+    assert released is not held, because
+    assert asked[0].split("?")[0] == "GET /apis/dispersed.dev/v1alpha1/dispersedjobs", "a LIST of every namespace"
+    assert asked[1] == "GET /api/v1/namespaces/operators/secrets/key", "its Secret is in the operator's namespace"
+
+
+async def let_go(key: ResourceKey, going: dict[str, Any], job: JobBuilder) -> tuple[bool, float | None, list[str]]:
+    """Reconcile an account that is being deleted, of which `job` is the only one there is: was its hold released, when
+    is it looked at again, and what was asked."""
     store = ResourceStore()
-    store.put(KEY, GOING)
+    store.put(key, going)
     listed = ok({"items": [job.body], "metadata": {"resourceVersion": "9"}})
-    async with client_of(listed, failure(404, "NotFound", name="key", kind="secrets"), ok(GOING)) as (kube, script):
+    async with client_of(listed, failure(404, "NotFound", name="key", kind="secrets"), ok(going)) as (kube, script):
         accounts = AccountReconciler(
             store=store,
             kube=kube,
@@ -63,8 +97,8 @@ async def test_an_account_waits_for_what_it_may_have_to_end(job: JobBuilder, hel
             wall=lambda: float(NOW),
             monotonic=time.monotonic,
             on_change=lambda _: None,
+            operator_namespace="operators",
         )
-        after = await accounts.reconcile(KEY)
-    assert after == (DELETION_SECONDS if held else None), because
+        after = await accounts.reconcile(key)
     released = [body for body in script.bodies if body and body.get("metadata", {}).get("finalizers") == []]
-    assert bool(released) is not held, because
+    return bool(released), after, list(script.requests)
