@@ -64,7 +64,9 @@ def test_the_operator_asks_for_nothing_that_it_may_not_and_every_right_is_used(a
     world.control.add_fate("server", run_seconds=100_000)
     orphan = insert(world, a_vanished(world), age=1000)
     world.kubectl("create", "configmap", "words", "--from-literal=GREETING=hello")
-    world.add_shared_account("shared", allowed={"selector": {}})
+    world.control.add_key("pk_shared", "sk_shared")  # of its own: accounts with one key are swept once
+    world.add_shared_secret(public="pk_shared", secret="sk_shared")
+    world.add_shared_account("shared", with_secret=False, allowed={"selector": {}})
     world.add_batch("batch", template={"envFrom": [{"configMapRef": {"name": "words"}}]})
     world.add_batch("shared", accountRef={"kind": "ClusterDispersedAccount", "name": "shared"})
     world.add_persistent("server")

@@ -96,6 +96,7 @@ class World:
     def neighbour(self) -> World:
         """Another namespace of the same cluster, service and operators."""
         other = copy.copy(self)
+        other._control = self.control  # one for all, closed with this world
         other.namespace = f"{self.namespace}-{len(self.neighbours) + 2}"
         other.kubectl("create", "namespace", other.namespace, namespaced=False)
         self.neighbours.append(other)
