@@ -1,6 +1,6 @@
 """One refused object and its valid twin for each rule that looks at one object alone."""
 
-from tests.integration.crds.objects import PUBLIC_KEY, Case, Json, account, adopting, job, template_case
+from tests.integration.crds.objects import PUBLIC_KEY, Case, Json, account, adopting, job, shared_account, template_case
 from tests.integration.crds.reference_cases import REFERENCE_CASES
 
 OPEN = ["0.0.0.0/0"]
@@ -223,4 +223,31 @@ ACCOUNT_CASES = [
     ),
 ]
 
-RULE_CASES = JOB_CASES + REFERENCE_CASES + ACCOUNT_CASES
+
+def _requirement(**fields: object) -> Json:
+    return shared_account(selector={"matchExpressions": [{"key": "env", **fields}]})
+
+
+SHARED_ACCOUNT_CASES = [
+    Case(
+        "spec.allowedNamespaces.names[0]",
+        "not the name of a namespace: use lower-case letters",
+        shared_account(names=["Team A"]),
+        shared_account(names=["team-a"]),
+    ),
+    *(
+        Case(
+            "spec.allowedNamespaces.selector.matchExpressions[0].values",
+            "give In and NotIn at least one",
+            _requirement(**bad),
+            _requirement(**good),
+        )
+        for bad, good in (
+            ({"operator": "In"}, {"operator": "In", "values": ["dev"]}),
+            ({"operator": "NotIn", "values": []}, {"operator": "NotIn", "values": ["prod"]}),
+            ({"operator": "Exists", "values": ["dev"]}, {"operator": "Exists"}),
+        )
+    ),
+]
+
+RULE_CASES = JOB_CASES + REFERENCE_CASES + ACCOUNT_CASES + SHARED_ACCOUNT_CASES

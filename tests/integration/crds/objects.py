@@ -36,6 +36,13 @@ def account(name: str = "case", **spec: object) -> Json:
     return _object("DispersedAccount", name, _without_none({"credentialsSecretRef": {"name": "key"}} | spec))
 
 
+def shared_account(name: str = "case", *, selector: Json | None = None, names: list[str] | None = None) -> Json:
+    """A minimal ClusterDispersedAccount; None leaves a part of `allowedNamespaces` out."""
+    allowed = _without_none({"names": names, "selector": selector})
+    fields = {"credentialsSecretRef": {"name": "key"}, "allowedNamespaces": allowed}
+    return _object("ClusterDispersedAccount", name, fields)
+
+
 def _object(kind: str, name: str, spec: Json) -> Json:
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
 

@@ -9,7 +9,7 @@ import pytest
 from dispersed_devenv.controlplane import ControlPlane, KubectlError
 from dispersed_operator.model.definitions import DEFINITIONS
 from tests.integration.crds.cases import OPEN, RULE_CASES, gpu, port
-from tests.integration.crds.objects import Case, Json, account, adopting, create, job
+from tests.integration.crds.objects import Case, Json, account, adopting, create, job, shared_account
 
 LONG_NAME = "n" * 254
 
@@ -44,9 +44,24 @@ BOUND_CASES = [
     ("spec.allowAdoption", account(allowAdoption="true"), account(allowAdoption=True)),
     ("spec.accountRef.kind", job(accountRef={"kind": "Account", "name": "a"}), job(accountRef={"name": "a"})),
     (
+        "spec.accountRef.kind",
+        job(accountRef={"kind": "DispersedOrphan", "name": "a"}),
+        job(accountRef={"kind": "ClusterDispersedAccount", "name": "a"}),
+    ),
+    (
         "spec.connection.secretName",
         job(connection={"secretName": LONG_NAME}),
         job(connection={"secretName": "n" * 253}),
+    ),
+    (
+        "spec.allowedNamespaces.selector.matchExpressions[0].operator",
+        shared_account(selector={"matchExpressions": [{"key": "a", "operator": "Like", "values": ["b"]}]}),
+        shared_account(selector={"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}),
+    ),
+    (
+        "spec.allowedNamespaces.selector.matchLabels.a",
+        shared_account(selector={"matchLabels": {"a": "v" * 64}}),
+        shared_account(selector={"matchLabels": {"a": "v" * 63}}),
     ),
     ("spec.credentialsSecretRef", account(credentialsSecretRef=None), account()),
     ("spec.polling.intervalSeconds", account(polling={"intervalSeconds": 4}), account(polling={"intervalSeconds": 5})),
