@@ -130,7 +130,7 @@ def _add_logs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     logs.add_argument("job", metavar="NAMESPACE/NAME", help="the DispersedJob")
     logs.add_argument("--run", dest="run_uuid", metavar="UUID", help="uuid of the run; the newest by default")
-    _add_settings(logs, "kubeconfig", "context", "remote_proxy", "remote_ca_file", "kube_proxy")
+    _add_settings(logs, "kubeconfig", "context", "operator_namespace", "remote_proxy", "remote_ca_file", "kube_proxy")
 
 
 def _add_reap(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -48,9 +48,17 @@ def create(plane: ControlPlane, namespace: str, kind: str, name: str, spec: dict
     plane.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(body))
 
 
-def create_job(plane: ControlPlane, namespace: str, *, remote_uuid: str | None, account: str = "default") -> None:
+def create_job(
+    plane: ControlPlane,
+    namespace: str,
+    *,
+    remote_uuid: str | None,
+    account: str = "default",
+    kind: str = "DispersedAccount",
+) -> None:
     template = {"title": "train", "image": "example.com/train", "tag": "1"}
-    spec = {"task": "Batch", "accountRef": {"name": account}, "template": template, "deadlines": {"runSeconds": 900}}
+    reference = {"kind": kind, "name": account}
+    spec = {"task": "Batch", "accountRef": reference, "template": template, "deadlines": {"runSeconds": 900}}
     create(plane, namespace, "DispersedJob", "train", spec)
     if remote_uuid is not None:
         status = json.dumps({"status": {"jobUUID": remote_uuid}})
@@ -73,6 +81,22 @@ def test_the_output_of_a_job_that_succeeded_is_printed(
     now_ms = simulator.control.clock()["now_ms"]
     written = simulator.caller().call("GET", f"/v1/job-runs/{run['uuid']}", time_ms=now_ms).json()["logs"]
     assert printed.stdout.rstrip("\n") == written.rstrip("\n") != ""
+
+
+def test_the_key_of_a_shared_account_is_read_from_the_namespace_of_the_operator(
+    control_plane: ControlPlane, namespace: str, finished: dict[str, Any], simulator: SimulatorProcess
+) -> None:
+    spec = {"baseURL": simulator.base_url, "credentialsSecretRef": {"name": "api-key"}}
+    create(control_plane, namespace, "ClusterDispersedAccount", namespace, spec)
+    create_job(
+        control_plane, namespace, remote_uuid=finished["uuid"], account=namespace, kind="ClusterDispersedAccount"
+    )
+    printed = logs(control_plane, f"{namespace}/train", "--operator-namespace", namespace)
+    elsewhere = logs(control_plane, f"{namespace}/train", "--operator-namespace", "nowhere")
+    control_plane.kubectl("delete", "clusterdispersedaccount", namespace)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert printed.stdout
+    assert "Secret nowhere/api-key does not exist" in elsewhere.stderr
 
 
 def test_a_run_can_be_named(control_plane: ControlPlane, namespace: str, finished: dict[str, Any]) -> None:
