@@ -117,6 +117,15 @@ async def test_an_orphan_gets_its_object_before_it_is_cancelled_and_the_job_is_r
     assert (verbs[put - 1], verbs[put + 1]) == ("GET", "GET")
 
 
+async def test_an_orphan_of_a_shared_account_names_it_and_is_kept_in_step_under_that_name(bench: Bench) -> None:
+    session, sweeper = bench.open(ResourceKey(Kind.CLUSTER_ACCOUNT, "", "shared")), bench.sweeper()
+    uuid, ended = bench.insert(gone(), age=1000), bench.insert(gone(1), status="COMPLETED")
+    bench.make_orphan(ended, uuid=ended, account="ClusterDispersedAccount/shared", phase="Open")
+    await sweep_twice(bench, sweeper, session)
+    assert (bench.orphan(uuid) or {})["status"]["account"] == "ClusterDispersedAccount/shared"
+    assert (bench.orphan(ended) or {})["status"]["phase"] == "Closed"
+
+
 async def test_an_object_whose_job_the_service_denies_twice_is_closed(bench: Bench) -> None:
     session, sweeper = bench.open(), bench.sweeper()
     uuid = "11111111-1111-4111-8111-111111111111"
