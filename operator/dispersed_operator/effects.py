@@ -89,8 +89,7 @@ class Effects:
             case say.ResolveReferences():
                 await self._references.resolve(work)
             case say.InspectAdmission():
-                barrier = await self._admissions.problem(work.account, work.resource.key.namespace)
-                work.admission = say.Admission(barrier, self._monotonic())
+                await self._inspect_admission(work)
             case say.ClaimIntent():
                 await self._intents.claim(work, action.attempt)
             case say.RestoreFinalizer():
@@ -297,6 +296,10 @@ class Effects:
             cluster_id=action.cluster_id,
             allows=lambda rival: allowed[rival.uid],
         )
+
+    async def _inspect_admission(self, work: Pass) -> None:
+        barrier = await self._admissions.problem(work.account, work.resource.key.namespace)
+        work.admission = say.Admission(barrier, self._monotonic())
 
     async def _hold_adopted(self, work: Pass, action: say.HoldAdopted) -> None:
         resource = work.resource
