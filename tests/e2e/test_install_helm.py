@@ -26,7 +26,8 @@ from tests.support.installation import (
 from tests.support.rendering import RELEASE
 from tests.support.world import World
 
-DEFINITIONS = {f"dispersed{plural}.dispersed.dev" for plural in ("accounts", "jobs", "orphans")}
+PLURALS = ("clusterdispersedaccounts", "dispersedaccounts", "dispersedjobs", "dispersedorphans")
+DEFINITIONS = {f"{plural}.dispersed.dev" for plural in PLURALS}
 CANCEL = "--set=uninstall.liveJobs=Cancel,uninstall.waitSeconds=60"
 
 

@@ -104,7 +104,8 @@ def example(name: str) -> Any:
         return default - 1
     if isinstance(default, float):
         return default * 1.25
-    return {"orphanPolicy": "cancel", "logLevel": "debug", "logFormat": "text"}[name]
+    texts = {"orphanPolicy": "cancel", "logLevel": "debug", "logFormat": "text", "operatorNamespace": "platform"}
+    return texts[name]
 
 
 def test_the_number_of_a_setting_is_not_rounded(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
