@@ -133,15 +133,17 @@ class ProcessCluster:
         self.server.run_controllers()
 
 
-async def _remove_orphans(kube: KubeClient) -> None:
-    """DispersedOrphans belong to no namespace, and a sweep of a later test would wait for those with finalizers."""
-    items, _ = await kube.list_all(DISPERSED_ORPHANS)
-    for item in items:
-        name = item["metadata"]["name"]
-        if item["metadata"].get("finalizers"):
-            await kube.patch(DISPERSED_ORPHANS, namespace=None, name=name, body={"metadata": {"finalizers": None}})
-        with suppress(KubernetesNotFound):
-            await kube.delete(DISPERSED_ORPHANS, namespace=None, name=name, uid=item["metadata"]["uid"])
+async def _remove_what_holds(kube: KubeClient, namespace: str) -> None:
+    """An operator of a later test would wait for what still has finalizers: a sweep for DispersedOrphans, a shared
+    account for the jobs of any namespace."""
+    for res, place in ((DISPERSED_ORPHANS, None), (DISPERSED_JOBS, namespace)):
+        items, _ = await kube.list_all(res, namespace=place)
+        for item in items:
+            name = item["metadata"]["name"]
+            if item["metadata"].get("finalizers"):
+                await kube.patch(res, namespace=place, name=name, body={"metadata": {"finalizers": None}})
+            with suppress(KubernetesNotFound):
+                await kube.delete(res, namespace=place, name=name, uid=item["metadata"]["uid"])
 
 
 @asynccontextmanager
@@ -157,7 +159,7 @@ async def real_cluster(plane: ControlPlane) -> AsyncIterator[RealCluster]:
             trust_env=False,
         )
         cluster = RealCluster(plane, kube, await stack.enter_async_context(http))
-        stack.push_async_callback(_remove_orphans, kube)
+        stack.push_async_callback(_remove_what_holds, kube, cluster.namespace)
         yield cluster
 
 

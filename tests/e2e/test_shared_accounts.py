@@ -11,7 +11,8 @@ import pytest
 
 from dispersed_devenv.services import PUBLIC_KEY
 from tests.support.proofs import look, prove_absence
-from tests.support.world import OPERATOR_NAMESPACE, World, wait_for
+from tests.support.stripping import OPERATOR_NAMESPACE
+from tests.support.world import World, wait_for
 
 SHARED = "clusterdispersedaccount"
 HOLD = "dispersed.dev/account-hold"

@@ -8,6 +8,7 @@ simulator is a process that checks signatures. A test ends by comparing the simu
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import json
 import time
@@ -18,9 +19,10 @@ from typing import Any, TypeVar
 
 import yaml
 
-from dispersed_devenv.controlplane import ControlPlane, KubectlError
+from dispersed_devenv.controlplane import ControlPlane
 from dispersed_devenv.services import PUBLIC_KEY, SECRET_KEY, OperatorService, SimulatorService
 from dispersed_simulator.control_client import ControlClient
+from tests.support.stripping import OPERATOR_NAMESPACE, strip_namespace, strip_shared
 
 T = TypeVar("T")
 Body = dict[str, Any]
@@ -29,7 +31,6 @@ FAST = ("--assign-seconds", "0.3", "--accept-seconds", "0.1", "--prepare-seconds
         "--cancel-seconds", "0.3", "--run-seconds", "1")  # fmt: skip
 PATIENT_CLOCK = ("--max-clock-offset-seconds", "1000000")
 SECRET = "dispersed-api-key"
-OPERATOR_NAMESPACE = "dispersed-system"
 
 
 def wait_for(check: Callable[[], T | None], *, what: str, seconds: float = 60.0) -> T:
@@ -75,14 +76,16 @@ class World:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for operator in self.operators:
-            if operator.running:
-                operator.stop()
-        for place in (self, *self.neighbours):
-            place._strip_everything()
-        if self._control is not None:
-            self._control.close()
-        self.simulator.stop()
+        with contextlib.ExitStack() as last:
+            last.callback(self.simulator.stop)
+            if self._control is not None:
+                last.callback(self._control.close)
+            for operator in self.operators:
+                if operator.running:
+                    operator.stop()
+            for place in (self, *self.neighbours):
+                strip_namespace(self.plane, place.namespace)
+                strip_shared(self.plane, place.shared_secret)
 
     def start_operator(
         self, name: str = "operator", *, wait: bool = True, flags: Sequence[str] = ()
@@ -361,23 +364,6 @@ class World:
 
     # --- the end
     # -------------------------------------------------------------------------------------------------------
-
-    def _strip_everything(self) -> None:
-        """Remove what is left, finalizers by force: the simulator goes, so there is nothing to leak."""
-        for kind in ("dispersedjobs", "dispersedaccounts", "secrets"):
-            for name in self.kubectl("get", kind, "-o", "name").split():
-                self._strip("-n", self.namespace, name)
-        for name in self.kubectl("get", "clusterdispersedaccounts", "-o", "name", namespaced=False).split():
-            self._strip(name)
-        self._strip("-n", OPERATOR_NAMESPACE, f"secret/{self.shared_secret}")
-
-    def _strip(self, *place: str) -> None:
-        try:
-            self.plane.kubectl("patch", *place, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
-            self.plane.kubectl("delete", *place, "--wait=false", "--ignore-not-found")
-        except KubectlError as error:
-            if "not found" not in error.stderr:
-                raise
 
     def _logs(self) -> str:
         tails = (operator.log.read_text()[-6000:] for operator in self.operators if operator.log.exists())
