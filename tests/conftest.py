@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from dispersed_devenv.binaries import find_or_build
 from dispersed_devenv.controlplane import ControlPlane
 from dispersed_devenv.tools import Tools, find_or_build_tools
 from tests.support.controlplane import shared_control_plane
+
+# A busy machine is no failure: no example is timed.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

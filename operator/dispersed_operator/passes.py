@@ -119,7 +119,8 @@ def _without_stale_sight(memory: Memory, resource: JobResource) -> Memory:
 
 
 def _subject(pending: PendingCreate) -> str:
-    return f"{pending.attempt}:{pending.token}:{pending.nonce}"
+    """Names what a lookup looks for. A create of which the time is lost is another one than before the loss."""
+    return f"{pending.attempt}:{pending.token}:{pending.nonce}{':undated' if pending.signed_at is None else ''}"
 
 
 def _settled(memory: Memory, resource: JobResource) -> Memory:

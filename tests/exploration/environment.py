@@ -211,7 +211,7 @@ def _anchors(state: State) -> Iterator[int]:
         own, first_seen = process.memory.own, process.memory.first_seen
         if own is not None and own.intent is not None:
             yield own.intent.signed_at - START
-        if ":None:" in process.memory.lookup_for and first_seen is not None:
+        if process.memory.lookup_for.endswith(":undated") and first_seen is not None:
             yield first_seen - START
     if state.text is not None:
         pending = read(state.text).pending_create()

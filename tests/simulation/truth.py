@@ -186,7 +186,8 @@ class Judge:
             siblings = by_life[owner.identity.uid]
             doubles = (self._excused(owner, *pair) for other in siblings for pair in ((other, job), (job, other)))
             excused = owner.forced is not None or any(doubles)
-            keyless = bool(owner.records_lost) and self._world.incidents.account_is_gone
+            lost = bool(owner.records_lost) or owner.forced is not None
+            keyless = lost and self._world.incidents.account_is_gone
             if not keyless and (self._sweeps or not excused):
                 found.open.append(f"{name}: job {job.uuid} lives and nobody records it")
             else:

@@ -66,6 +66,7 @@ class PendingCreate:
     """The newest attempt whose outcome is not established (protocol, Names: "uuid unknown").
 
     `signed_at`, `token` and `account` are None where every record of them was lost: then only the uid leads to the job.
+    `signed_at` alone is None where the attempt is known, but there may have been another one after it.
     """
 
     attempt: int
@@ -173,17 +174,18 @@ class JobResource:
                 body_sha256=intent.body_sha256,
                 account=intent.account,
             )
+        # Each attempt leaves its intent here before its request. Where the newest one cannot be read, or was taken away
+        # or replaced by an older one, there may have been an attempt after the one that the record speaks of.
+        older = intent is None or (record is not None and intent.attempt < record.attempt)
+        lost = self.intent_garbled or (older and self.has_finalizer and not self.inherited)
         if record is not None and (record.uuid or record.state == "Refused"):
-            # Each attempt left its intent here. Where it cannot be read, or was taken away, there may have been a
-            # newer one than the attempt that was refused or is over.
             settled = not record.uuid or record.ended
-            lost = self.intent_garbled or (intent is None and self.has_finalizer and not self.inherited)
             return LOST_RECORD if lost and settled else None
         if record is not None:
             return PendingCreate(
                 attempt=record.attempt,
                 token=record.token or None,
-                signed_at=record.signed_at or None,
+                signed_at=(record.signed_at or None) if not lost else None,
                 nonce=None,
                 body_sha256=record.body_sha256 or None,
                 account=record.account,

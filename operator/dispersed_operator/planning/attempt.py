@@ -22,7 +22,8 @@ from dispersed_operator.planning.vocabulary import (
 
 def newest_pending(resource: JobResource, memory: Memory) -> PendingCreate | None:
     """The newest unresolved attempt by the object and by our own journal: an intent that was stripped from the object
-    while its request was under way is still unresolved (failure mode 11)."""
+    while its request was under way is still unresolved (failure mode 11). Without our intent there, another process may
+    have proven our request lost, sent the next one, and lost its intent, too: no time of ours bounds it."""
     pending, own = resource.pending_create() or swept_create(resource, memory), memory.own
     if own is None or own.intent is None or own.state not in {SendState.ACCEPTED, SendState.UNKNOWN}:
         return pending
@@ -39,7 +40,7 @@ def newest_pending(resource: JobResource, memory: Memory) -> PendingCreate | Non
     return PendingCreate(
         attempt=own.intent.attempt,
         token=own.intent.token,
-        signed_at=own.intent.signed_at,
+        signed_at=own.intent.signed_at if own.state is SendState.ACCEPTED else None,
         nonce=own.nonce,
         body_sha256=own.intent.body_sha256,
         account=own.intent.account,

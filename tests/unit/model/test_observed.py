@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dispersed_operator.model import naming
 from dispersed_operator.model.intent import Refusal
 from dispersed_operator.model.observed import LOST_RECORD, epoch, money, parse_job, rfc3339
-from tests.support.builders import ACCOUNT, CREATED, IDENTITY, JOB, SIGNED, a_job, an_intent, refused
+from tests.support.builders import ACCOUNT, CREATED, IDENTITY, JOB, SIGNED, JobBuilder, a_job, an_intent, refused
 from tests.unit.model.test_intent import json_values
 
 TOKEN = naming.create_token(IDENTITY, 1)
@@ -68,6 +68,24 @@ def test_the_uuid_of_an_earlier_attempt_does_not_resolve_a_newer_intent() -> Non
 def test_a_stripped_annotation_leaves_the_record(record: dict[str, Any], pending: bool, because: str) -> None:
     found = a_job().held().record(**record).resource.pending_create()
     assert (found is not None) is pending, because
+
+
+@pytest.mark.failure_mode(11)
+@pytest.mark.parametrize(
+    ("builder", "signed_at"),
+    [
+        (a_job().held().record(uuid=None, state="Unknown"), None),
+        (a_job().intent(an_intent(attempt=1)).record(uuid=None, state="Unknown", attempt=2), None),
+        (a_job().record(uuid=None, state="Unknown"), SIGNED),
+    ],
+    ids=["taken away", "replaced by an older one", "another object's, or no trace of one"],
+)
+def test_the_time_of_a_recorded_create_does_not_hold_for_one_whose_intent_was_lost(
+    builder: JobBuilder, signed_at: int | None
+) -> None:
+    pending = builder.resource.pending_create()
+    assert pending is not None
+    assert pending.signed_at == signed_at
 
 
 @pytest.mark.failure_mode(11)

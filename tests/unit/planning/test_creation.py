@@ -198,7 +198,7 @@ def test_a_copy_made_by_hand_is_neither_adopted_nor_followed_by_a_create() -> No
         (a_job().intent(refused(Refusal.ABSENT, attempt=7)), 8, "one more than the intent"),
         (a_job().record(uuid=None, state="Refused", attempt=4), 5, "one more than the status"),
         (
-            a_job().intent(refused(Refusal.ABSENT, attempt=2)).record(uuid=None, state="Refused", attempt=4),
+            a_job().intent(refused(Refusal.ABSENT, attempt=4)).record(uuid=None, state="Refused", attempt=2),
             5,
             "one more than the larger of the two",
         ),

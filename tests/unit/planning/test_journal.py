@@ -24,6 +24,7 @@ from dispersed_operator.planning.vocabulary import (
     ClaimIntent,
     DropFinalizer,
     Facts,
+    Memory,
     OwnAttempt,
     ReadJob,
     ReadListing,
@@ -94,19 +95,44 @@ def _situation(action: Action) -> Situation:
 @pytest.mark.failure_mode(11)
 @pytest.mark.failure_mode(53)
 def test_a_stripped_intent_of_an_unknown_second_attempt_outranks_the_record_of_the_first() -> None:
-    """Otherwise the first attempt's old proof of absence would let a third one follow while the second may commit."""
-    own = memory(own=_own(SendState.UNKNOWN))
+    """Otherwise the first attempt's old proof of absence would let a third one follow while the second may commit. And
+    another process may have sent a third one already, so time counts from the loss."""
+    own = memory(own=_own(SendState.UNKNOWN), first_seen=SECOND_SIGNED + 9)
     pending = newest_pending(FIRST_RECORDED.resource, own)
     assert pending is not None
-    assert (pending.attempt, pending.token, pending.signed_at) == (2, SECOND.token, SECOND_SIGNED)
+    assert (pending.attempt, pending.token, pending.signed_at) == (2, SECOND.token, None)
     date = SECOND_SIGNED + 33
     early = replace(own, sightings=(sighting(date - 31),))
     given = facts(at=date, listing=a_listing(date=date), memory=early)
     assert isinstance(plan_job(FIRST_RECORDED.resource, given), RememberSighting)
-    late = SECOND_SIGNED + 450
+    late = SECOND_SIGNED + 9 + 450
     proven = replace(own, sightings=(sighting(late - 30),))
     after = plan_job(FIRST_RECORDED.resource, facts(at=late, listing=a_listing(date=late), memory=proven))
     assert after == ClaimIntent(3)
+
+
+@pytest.mark.failure_mode(11)
+@pytest.mark.failure_mode(53)
+@pytest.mark.parametrize(
+    ("own", "left"),
+    [
+        (memory(), FIRST_RECORDED),
+        (memory(own=_own(SendState.UNKNOWN, intent=an_intent(), nonce=an_intent().nonce)), FIRST_RECORDED),
+        (memory(), a_job().intent(an_intent()).record(uuid=None, state="Unknown", attempt=2)),
+    ],
+    ids=["seen by another process", "seen by the sender of the first", "replaced by an older intent"],
+)
+def test_a_missing_intent_may_have_been_a_newer_one_than_the_record_knows(own: Memory, left: JobBuilder) -> None:
+    """Two processes: the first attempt was proven lost, the second intent was claimed, sent, and taken away before
+    anybody wrote its record. What proves that the first is lost says nothing of the second."""
+    lost_at = SECOND_SIGNED + 2
+    own = replace(own, first_seen=lost_at)
+    soon = replace(own, sightings=(sighting(lost_at + 1),))
+    again = facts(at=lost_at + 40, listing=a_listing(date=lost_at + 40), memory=soon)
+    assert isinstance(plan_job(left.resource, again), RememberSighting)
+    later = replace(own, sightings=(sighting(lost_at + 420),))
+    proven = facts(at=lost_at + 460, listing=a_listing(date=lost_at + 460), memory=later)
+    assert isinstance(plan_job(left.resource, proven), ClaimIntent)
 
 
 @pytest.mark.failure_mode(11)

@@ -241,7 +241,7 @@ def tables(draw: st.DrawFn) -> tuple[JobResource, Facts]:
     return resource, given_
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(tables())
 def test_planning_never_fails_and_breaks_no_promise(table: tuple[JobResource, Facts]) -> None:
     resource, given_ = table

@@ -58,6 +58,7 @@ def test_sightings_of_a_pending_create_last_until_it_is_settled(resource: JobRes
     [
         pytest.param(a_job().intent(an_intent(attempt=2)).resource, id="another attempt"),
         pytest.param(a_job().intent(an_intent(nonce="another")).resource, id="another nonce"),
+        pytest.param(a_job().held().record(uuid=None, state="Unknown").resource, id="its intent was taken away"),
         pytest.param(a_job().created().resource, id="recorded"),
         pytest.param(a_job().intent(refused(Refusal.ABSENT)).resource, id="refused"),
     ],

@@ -44,7 +44,7 @@ def _listed(world: World, query: str) -> list[str]:
     return [job.uuid for job in page.rows]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ACTIONS)
 def test_lists_states_and_bills_stay_true(actions: list[tuple[str, int, Fate]]) -> None:
     world = World()
