@@ -16,9 +16,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--faults", type=int, default=1, help="how many faults may happen on one way")
     parser.add_argument("--operators", type=int, default=2, choices=(1, 2), help="how many processes work at once")
     parser.add_argument("--deletions", type=int, default=1, choices=(0, 1), help="whether a person deletes")
-    parser.add_argument("--strip-records", action="store_true", help="people strip intent and status, too")
+    parser.add_argument(
+        "--strip-records",
+        action="store_true",
+        help="people strip intent and status (of two operators, not the finalizer)",
+    )
     chosen = parser.parse_args(arguments)
-    people = People(strip_records=chosen.strip_records)
+    alone = chosen.operators == 1  # two cannot know what an object had that lost records and finalizer
+    people = People(
+        strip_finalizer=alone or not chosen.strip_records,
+        strip_records=chosen.strip_records,
+        replace=alone and chosen.strip_records,
+    )
     scenario = Scenario(chosen.operators, chosen.faults, chosen.deletions, people)
     begun = time.monotonic()
     report = Explorer(scenario).run()

@@ -48,10 +48,12 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """What third parties may do besides deleting; each deed spends a fault."""
+    """What third parties may do besides deleting; each deed spends a fault. `replace` takes intent and finalizer off in
+    one go, as a `kubectl replace` by the first manifest does."""
 
     strip_finalizer: bool = True
     strip_records: bool = False
+    replace: bool = False
     edit: bool = True
     job_ends: bool = True
 
@@ -162,6 +164,7 @@ def deeds(world: World, people: People) -> Iterator[Deed]:
         yield Deed("strip finalizer", changed(text, finalizers=[]), remote, Mark.FINALIZER_STRIPPED)
     if people.strip_records and resource.intent is not None:
         yield Deed("strip intent", annotated(text, None), remote, Mark.RECORDS_STRIPPED)
+    if people.replace and resource.intent is not None:
         both = Mark.RECORDS_STRIPPED | Mark.FINALIZER_STRIPPED
         yield Deed("replace", annotated(text, None, finalizers=[]), remote, both)
     if people.strip_records and resource.status:

@@ -2,8 +2,8 @@
 
 Everywhere
     A resource has at most one live job, unless the service itself accepted one request twice, or a third party took
-    the records away while two operators work. It never gets a second job after one ended. No job lives, and no request
-    can still be accepted, while its resource is without our finalizer, unless a third party took that off.
+    records and finalizer away while two operators work. It never gets a second job after one ended. No job lives, and
+    no request can still be accepted, while its resource is without our finalizer, unless a third party took that off.
 At the end (a state in which nothing more happens by itself)
     The live jobs are those that the resource wants, and a deleted resource is gone.
 
@@ -21,7 +21,8 @@ from tests.exploration.state import Mark, read
 def broken_rule(world: World, marks: Mark, *, operators: int) -> str:
     """The invariant that this state breaks, or nothing."""
     live = world.remote.live
-    doubled = marks & Mark.ACCEPTED_TWICE or (operators > 1 and marks & Mark.RECORDS_STRIPPED)
+    bare = Mark.RECORDS_STRIPPED | Mark.FINALIZER_STRIPPED
+    doubled = marks & Mark.ACCEPTED_TWICE or (operators > 1 and marks & bare == bare)
     if not doubled:
         if len(live) > 1:
             return "two live jobs of one resource"

@@ -77,8 +77,16 @@ def test_two_operators_one_deletion_and_any_one_fault_never_double_nor_leak() ->
 @pytest.mark.failure_mode(12)
 @pytest.mark.failure_mode(14)
 def test_one_operator_whose_records_are_stripped_never_doubles() -> None:
-    report = explored(Scenario(operators=1, faults=1, people=People(strip_records=True)))
+    report = explored(Scenario(operators=1, faults=1, people=People(strip_records=True, replace=True)))
     assert set(report.faults) >= {"strip intent", "strip status", "replace"}
+
+
+@pytest.mark.failure_mode(11)
+@pytest.mark.failure_mode(53)
+def test_two_operators_whose_records_are_stripped_never_double_while_the_finalizer_stays() -> None:
+    people = People(strip_records=True, strip_finalizer=False)
+    report = explored(Scenario(operators=2, faults=1, people=people))
+    assert set(report.faults) >= {"strip intent", "strip status"}
 
 
 @pytest.mark.parametrize("name", sorted(MUTANTS))
