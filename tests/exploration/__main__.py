@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--strip-records",
         action="store_true",
-        help="people strip intent and status (of two operators, not the finalizer)",
+        help="people strip intent and status, and of two operators not the finalizer",
     )
     chosen = parser.parse_args(arguments)
     alone = chosen.operators == 1  # two cannot know what an object had that lost records and finalizer
