@@ -23,6 +23,7 @@ from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.observed import parse_job
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
+from dispersed_operator.model.status import UNSEEN
 from dispersed_operator.origins import inspect_origin
 from dispersed_operator.orphans import Orphans
 from dispersed_operator.passes import Pass
@@ -125,7 +126,7 @@ class Effects:
                 inspected = say.Inspected(action.subject, alive=alive, at=self._monotonic())
                 work.memory = replace(work.memory, inspected=inspected)
             case say.ForgetInheritance():
-                work.resource = await self._statuses.replace(work.resource, {})
+                work.resource = await self._statuses.replace(work.resource, dict(UNSEEN))
                 _log.warning("the status spoke of another object's job; it was cleared")
             case say.InspectContest():
                 await self._inspect_contest(work, action)

@@ -10,6 +10,7 @@ from dispersed_operator import errors
 from dispersed_operator.kube.client import DISPERSED_JOBS, EVENTS, NAMESPACES, SECRETS, Resource
 from dispersed_operator.kube.resources import DISPERSED_ORPHANS
 from dispersed_operator.model.naming import INTENT_ANNOTATION, JOB_FINALIZER
+from dispersed_operator.model.status import UNSEEN
 from tests.contract.clusters import MERGE_PATCH, Cluster, Json, add_job, change, path_of, read, version
 from tests.integration.crds.objects import job
 
@@ -21,7 +22,7 @@ def at(expected: str, **metadata: Any) -> Json:
 # Creates.
 
 
-async def test_a_new_object_has_what_the_server_gives_it_and_no_status(cluster: Cluster) -> None:
+async def test_a_new_object_has_what_the_server_gives_it_and_no_status_of_the_request(cluster: Cluster) -> None:
     body = job("train") | {"status": {"phase": "Running"}, "unknown": 1}
     body["metadata"] |= {
         "uid": "mine",
@@ -40,7 +41,8 @@ async def test_a_new_object_has_what_the_server_gives_it_and_no_status(cluster: 
     assert (metadata["generation"], metadata["finalizers"]) == (1, [JOB_FINALIZER])
     assert metadata["uid"] != "mine"
     assert not metadata["creationTimestamp"].startswith("2020")
-    assert sorted(created) == ["apiVersion", "kind", "metadata", "spec"]
+    assert sorted(created) == ["apiVersion", "kind", "metadata", "spec", "status"]
+    assert created["status"] == UNSEEN
 
 
 async def test_a_name_that_is_taken_is_a_conflict(cluster: Cluster) -> None:
@@ -207,14 +209,14 @@ async def test_spec_and_status_are_written_apart(cluster: Cluster) -> None:
     created = await add_job(cluster)
     both = {"metadata": {"labels": {"a": "b"}}, "status": {"phase": "Running"}}
     labelled = await change(cluster, both)
-    assert "status" not in labelled
+    assert labelled["status"] == UNSEEN
     everything = {
         "metadata": {"labels": {"c": "d"}, "annotations": {"e": "f"}, "finalizers": [JOB_FINALIZER], "uid": "x"},
         "spec": {"deadlines": {"runSeconds": 999}},
         "status": {"phase": "Running"},
     }
     after = await change(cluster, everything, status=True)
-    assert after["status"] == {"phase": "Running"}
+    assert after["status"] == UNSEEN | {"phase": "Running"}
     assert after["spec"] == created["spec"]
     assert after["metadata"] == labelled["metadata"] | {"resourceVersion": version(after)}
 
@@ -251,6 +253,7 @@ async def test_a_patch_of_what_is_fixed_is_refused(cluster: Cluster, body: objec
 
 async def test_fields_that_are_the_servers_are_left_out_of_a_patch(cluster: Cluster) -> None:
     created = await add_job(cluster)
+    created = await change(cluster, {"status": created["status"]}, status=True)
     servers = {"uid": None, "creationTimestamp": "2020-01-01T00:00:00Z", "managedFields": None, "unknown": 1}
     assert await change(cluster, {"metadata": servers, "unknown": 1}) == created
 
@@ -267,8 +270,11 @@ async def test_a_null_in_a_patch_removes_a_field_and_what_is_empty_goes(cluster:
 async def test_a_status_can_be_taken_away_as_a_whole(cluster: Cluster) -> None:
     await add_job(cluster)
     await change(cluster, {"status": {"phase": "Running", "create": {"token": "t"}}}, status=True)
-    assert (await change(cluster, {"status": {"create": None}}, status=True))["status"] == {"phase": "Running"}
-    assert "status" not in await change(cluster, {"status": None}, status=True)
+    after = await change(cluster, {"status": {"create": None, "observedGeneration": None}}, status=True)
+    assert after["status"] == {"phase": "Running"}
+    assert (await change(cluster, {"status": {"phase": None}}, status=True))["status"] == {}
+    assert (await change(cluster, {"status": None}, status=True))["status"] == UNSEEN
+    assert (await read(cluster))["status"] == UNSEEN
 
 
 async def test_only_a_merge_patch_is_taken_for_one(cluster: Cluster) -> None:
@@ -288,7 +294,7 @@ async def test_a_replacement_takes_the_spec_and_leaves_the_status(cluster: Clust
     body["metadata"]["resourceVersion"] = version(held)
     status, replaced = await cluster.ask("PUT", path_of(cluster, name="train"), body)
     assert status == 200
-    assert replaced["status"] == {"phase": "Running"}
+    assert replaced["status"] == UNSEEN | {"phase": "Running"}
     assert replaced["metadata"]["generation"] == 2
     assert replaced["metadata"]["uid"] == held["metadata"]["uid"]
     assert not {"labels", "finalizers"} & replaced["metadata"].keys()

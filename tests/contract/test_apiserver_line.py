@@ -13,6 +13,7 @@ import pytest
 
 from dispersed_operator import errors
 from dispersed_operator.kube.client import DISPERSED_JOBS, KubeClient, NotConnected
+from dispersed_operator.model.status import UNSEEN
 from tests.contract.clusters import Json
 from tests.integration.crds.objects import job
 from tests.simulation.apiserver import (
@@ -213,7 +214,7 @@ def test_a_backup_comes_back_with_everything_but_its_identity_and_status(server:
     backup["metadata"]["namespace"] = "clone"
     restored = server.create(DISPERSED_JOBS, "clone", backup)
     original = server.get(DISPERSED_JOBS, TEAM, "train")
-    assert "status" not in restored
+    assert restored["status"] == UNSEEN
     assert restored["spec"] == original["spec"]
     assert restored["metadata"]["annotations"] == {"a": "b"}
     assert restored["metadata"]["uid"] != original["metadata"]["uid"]

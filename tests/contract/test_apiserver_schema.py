@@ -8,7 +8,8 @@ import pytest
 
 from dispersed_operator import errors
 from dispersed_operator.kube.client import DISPERSED_ACCOUNTS, DISPERSED_JOBS
-from tests.contract.clusters import MERGE_PATCH, Cluster, Json, add_job, change, path_of, read
+from dispersed_operator.model.status import UNSEEN
+from tests.contract.clusters import MERGE_PATCH, Cluster, Json, add_job, change, path_of, read, version
 from tests.integration.crds.objects import account, job
 
 
@@ -34,7 +35,8 @@ async def test_defaults_are_filled_in_at_every_depth(cluster: Cluster) -> None:
 
 
 async def test_a_default_that_is_removed_comes_back(cluster: Cluster) -> None:
-    created = await add_job(cluster)
+    await add_job(cluster)
+    created = await change(cluster, {"metadata": {"labels": {"a": "b"}}})
     body = {"spec": {"retry": None, "deadlines": {"startSeconds": None}, "template": {"tag": None}}}
     assert await change(cluster, body) == created
 
@@ -59,10 +61,34 @@ async def test_unknown_fields_are_pruned_and_nulls_give_way_to_defaults(cluster:
 
 
 async def test_a_patch_of_unknown_fields_changes_nothing(cluster: Cluster) -> None:
-    created = await add_job(cluster)
+    await add_job(cluster)
+    created = await change(cluster, {"metadata": {"labels": {"a": "b"}}})
     assert await change(cluster, {"spec": {"unknown": 1, "template": {"unknown": 1}}}) == created
     assert await change(cluster, {"status": {"phase": "Running", "unknown": 1}}, status=True) == await read(cluster)
-    assert (await read(cluster))["status"] == {"phase": "Running"}
+    assert (await read(cluster))["status"] == UNSEEN | {"phase": "Running"}
+
+
+async def test_a_status_that_is_written_as_a_whole_has_no_default_in_it(cluster: Cluster) -> None:
+    created = await add_job(cluster)
+    path = path_of(cluster, name="train", sub="status")
+    assert (await cluster.ask("PUT", path, created | {"status": {"phase": "Running"}}))[0] == 200
+    whole = await read(cluster)
+    assert whole["status"] == {"phase": "Running"}
+    assert (await cluster.ask("PUT", path, {name: whole[name] for name in whole if name != "status"}))[0] == 200
+    assert (await read(cluster))["status"] == UNSEEN
+
+
+async def test_the_default_status_is_stored_with_the_first_update_and_makes_a_version_then(cluster: Cluster) -> None:
+    created = await add_job(cluster)
+    assert await read(cluster) == created
+    stored = await change(cluster, {})
+    assert int(version(stored)) > int(version(created))
+    assert stored | {"metadata": created["metadata"]} == created
+    assert stored["metadata"] | {"resourceVersion": version(created)} == created["metadata"]
+    assert await change(cluster, {}) == stored
+    assert await change(cluster, {"status": UNSEEN}, status=True) == stored
+    (event,) = await cluster.watch(DISPERSED_JOBS, after=version(created), until=version(stored))
+    assert (event.type, event.body) == ("MODIFIED", stored)
 
 
 async def test_what_is_unknown_within_a_list_of_the_status_is_pruned(cluster: Cluster) -> None:
@@ -70,7 +96,7 @@ async def test_what_is_unknown_within_a_list_of_the_status_is_pruned(cluster: Cl
     condition = {"type": "Ready", "status": "True", "reason": "Running", "message": "m"}
     condition |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}  # type: ignore[dict-item]
     after = await change(cluster, {"status": {"conditions": [condition | {"unknown": "x"}]}}, status=True)
-    assert after["status"] == {"conditions": [condition]}
+    assert after["status"] == UNSEEN | {"conditions": [condition]}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from dispersed_operator.model.base import GROUP, VERSION, ResourceModel
 from dispersed_operator.model.cel import Rule
 from dispersed_operator.model.job import JOB_ROOT_RULES, DispersedJobSpec
 from dispersed_operator.model.orphan import DispersedOrphanSpec, DispersedOrphanStatus
-from dispersed_operator.model.status import DispersedJobStatus
+from dispersed_operator.model.status import UNSEEN, DispersedJobStatus
 from dispersed_operator.model.structural import structural_schema, tolerant
 
 
@@ -74,9 +74,13 @@ class ResourceDefinition:
                 "kind": {"description": f"`{self.kind}`", "type": "string"},
                 "metadata": {"type": "object"},
                 "spec": _described(self.spec),
-                "status": tolerant(_described(self.status)),
+                "status": tolerant(_described(self.status)) | self._unseen(),
             },
         }
+
+    def _unseen(self) -> dict[str, Any]:
+        """The default of the status, where it says which generation it speaks of."""
+        return {"default": dict(UNSEEN)} if "observed_generation" in self.status.model_fields else {}
 
     def to_crd(self) -> dict[str, Any]:
         """The CustomResourceDefinition as a JSON object."""

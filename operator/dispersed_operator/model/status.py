@@ -13,6 +13,9 @@ from enum import StrEnum
 from dispersed_operator.model.base import ResourceModel, optional_list
 
 KEPT_RUNS = 5
+UNSEEN = {"observedGeneration": -1}
+"""The status of an object that no operator has seen yet, given by the schema. kstatus takes an object without any
+status for settled, so whoever waits with it (Helm, Flux) would not wait for one that was just made."""
 
 
 class Phase(StrEnum):

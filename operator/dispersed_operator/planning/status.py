@@ -34,7 +34,8 @@ def project(
     new = (
         _kept(resource, old, situation, wall) if isinstance(situation, Kept) else _moved(resource, old, situation, wall)
     )
-    new["observedGeneration"] = resource.generation
+    if new.get("conditions"):  # kstatus takes a generation that was observed, with no condition beside it, for settled
+        new["observedGeneration"] = resource.generation
     handled = resource.annotations.get(naming.RECONCILE_ANNOTATION)
     if handled:
         new["lastHandledReconcileAt"] = handled

@@ -276,4 +276,5 @@ def test_the_api_server_finds_nothing_wrong_with_a_crd(control_plane: ControlPla
 
 @pytest.mark.parametrize("sample", sorted(SAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_sample_is_accepted(control_plane: ControlPlane, namespace: str, sample: Path) -> None:
-    control_plane.kubectl("apply", "-n", namespace, "--dry-run=server", "-f", str(sample))
+    given = ("-k", str(SAMPLES)) if sample.name == "kustomization.yaml" else ("-f", str(sample))
+    control_plane.kubectl("apply", "-n", namespace, "--dry-run=server", *given)

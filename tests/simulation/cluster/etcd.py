@@ -24,13 +24,18 @@ class Key(NamedTuple):
 
 
 class Stored:
-    """One version of one object. `body` is to be read only; `text` is the same as JSON, made when first asked for."""
+    """One version of one object. `body` is to be read only; `text` is the same as JSON, made when first asked for.
 
-    __slots__ = ("_text", "body", "version")
+    `bare`: what is stored lacks the default status that the body shows, because a create drops the status and a read
+    fills it in. So the first update writes a version even if it changes nothing.
+    """
 
-    def __init__(self, body: Json, version: int) -> None:
+    __slots__ = ("_text", "bare", "body", "version")
+
+    def __init__(self, body: Json, version: int, *, bare: bool = False) -> None:
         self.body = body
         self.version = version
+        self.bare = bare
         self._text = ""
 
     @property
@@ -91,10 +96,10 @@ class Etcd:
             for key, stored in list(shelf.objects.items()):
                 yield name, key, stored
 
-    def put(self, spec: KindSpec, key: Key, body: Json) -> Stored:
+    def put(self, spec: KindSpec, key: Key, body: Json, *, bare: bool = False) -> Stored:
         """Store a body, whose metadata this completes by the next version. The body now belongs to the store."""
         shelf = self._shelf(spec)
-        stored = self._next(body)
+        stored = self._next(body, bare=bare)
         shelf.log.append(Entry("MODIFIED" if key in shelf.objects else "ADDED", key, stored, self.now()))
         shelf.objects[key] = stored
         return stored
@@ -119,10 +124,10 @@ class Etcd:
         self.epoch += 1
         self._shelves = {name: _Shelf(dict(objects)) for name, objects in snapshot.objects.items()}
 
-    def _next(self, body: Json) -> Stored:
+    def _next(self, body: Json, *, bare: bool = False) -> Stored:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
-        return Stored(body, self.version)
+        return Stored(body, self.version, bare=bare)
 
     def _shelf(self, spec: KindSpec) -> _Shelf:
         name = shelf_of(spec)

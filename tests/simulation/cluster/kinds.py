@@ -6,7 +6,7 @@ The project's own kinds come from `crds/`, whatever is there. Of the built-in ki
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,11 @@ class KindSpec:
     namespaced: bool
     custom: bool
     schema: Schema
+    default_status: Mapping[str, Any] | None = None
+
+    def unseen(self) -> dict[str, Any]:
+        """The status that an object without one is read with, as a part of its body."""
+        return {} if self.default_status is None else {"status": dict(self.default_status)}
 
     @property
     def api_version(self) -> str:
@@ -106,6 +111,10 @@ def _custom(crd: Mapping[str, Any]) -> KindSpec:
     spec = crd["spec"]
     (version,) = spec["versions"]
     source = version["schema"]["openAPIV3Schema"]
+    # A body is shaped without its status, which has its own subresource; so its default is none of the body's.
+    schema = compiled(source)
+    defaults = dict(schema.defaults)
+    status = defaults.pop("status", None)
     return KindSpec(
         group=spec["group"],
         version=version["name"],
@@ -113,5 +122,6 @@ def _custom(crd: Mapping[str, Any]) -> KindSpec:
         kind=spec["names"]["kind"],
         namespaced=spec["scope"] == "Namespaced",
         custom=True,
-        schema=compiled(source),
+        schema=replace(schema, defaults=tuple(defaults.items())),
+        default_status=status,
     )

@@ -63,7 +63,7 @@ class Verbs:
         key = Key(at.namespace, name)
         if self._etcd.get(spec, key) is not None:
             raise already_exists(spec.group, spec.plural, name)
-        return self._etcd.put(spec, key, fresh)
+        return self._etcd.put(spec, key, fresh | spec.unseen(), bare=spec.default_status is not None)
 
     def patch(self, at: Route, patch: Any) -> Stored:
         """PATCH with a merge patch, of the resource or of its status."""
@@ -116,7 +116,7 @@ class Verbs:
         given = self._patched_head(at, new) if patching else new["metadata"]
         self._check_version(at, old, given)
         fresh = self._of_status(spec, old, new) if at.subresource else self._of_resource(at, old, new, given)
-        if fresh == old.body:
+        if fresh == old.body and not old.bare:
             return old
         metadata = fresh["metadata"]
         if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
@@ -128,6 +128,7 @@ class Verbs:
         """The old object with the new status; everything else in the request is ignored."""
         fresh = {name: value for name, value in old.body.items() if name != "status"}
         fresh["metadata"] = dict(old.body["metadata"])
+        fresh |= spec.unseen()
         if "status" in new and new["status"] is not None:
             fresh["status"] = spec.schema.properties["status"].shaped(new["status"])
             faults = spec.schema.properties["status"].faults(fresh["status"], "status")

@@ -11,15 +11,18 @@ import yaml
 from dispersed_operator.model import cel, crd
 from dispersed_operator.model.base import ResourceModel
 from dispersed_operator.model.definitions import ACCOUNT, DEFINITIONS, JOB, ORPHAN, ResourceDefinition
+from dispersed_operator.model.status import UNSEEN
 from dispersed_operator.model.structural import structural_schema
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SAMPLES = sorted((REPOSITORY / "manifests" / "samples").glob("*.yaml"))
+TREE, *SAMPLES = sorted(
+    (REPOSITORY / "manifests" / "samples").glob("*.yaml"), key=lambda path: (path.stem != "kustomization", path)
+)
 ALLOWED_KEYS = {
     "description", "type", "format", "default", "enum", "minimum", "maximum", "minLength", "maxLength", "maxItems",
     "required", "maxProperties", "additionalProperties", "properties", "items", "x-kubernetes-validations",
 }  # fmt: skip
-UNREFUSING_KEYS = {"description", "type", "format", "properties", "items"}
+UNREFUSING_KEYS = {"description", "type", "format", "default", "properties", "items"}
 
 Schema = dict[str, Any]
 
@@ -122,6 +125,15 @@ def test_a_status_refuses_no_value_of_the_right_type(definition: ResourceDefinit
         assert set(schema) <= UNREFUSING_KEYS, path
 
 
+@EVERY_DEFINITION
+def test_an_object_that_nobody_has_seen_observes_no_generation(definition: ResourceDefinition) -> None:
+    status = definition.schema()["properties"]["status"]
+    default = UNSEEN if "observedGeneration" in status["properties"] else None
+    assert [(path, schema["default"]) for path, schema in fields(status) if "default" in schema] == (
+        [] if default is None else [("", default)]
+    )
+
+
 @EVERY_RULE
 def test_a_message_says_what_is_wrong_and_what_to_do(path: str, rule: dict[str, str]) -> None:
     wrong, colon, remedy = rule["message"].partition(": ")
@@ -200,6 +212,7 @@ def test_a_sample_names_only_fields_that_exist(sample: Path) -> None:
 def test_there_is_a_sample_of_each_kind_of_use() -> None:
     stems = ["account", "batch-secrets", "batch", "cluster-account", "persistent-ssh"]
     assert [sample.stem for sample in SAMPLES] == stems
+    assert set(yaml.safe_load(TREE.read_text())["resources"]) < {sample.name for sample in SAMPLES}
 
 
 class _Union(ResourceModel):

@@ -176,7 +176,14 @@ def test_while_the_account_is_away_only_its_condition_moves() -> None:
 
 
 def test_keeping_a_status_that_says_nothing_yet_invents_nothing() -> None:
-    assert _project(a_job(), Kept(PROBLEM)) == {"observedGeneration": 1}
+    assert _project(a_job(), Kept(PROBLEM)) == {}
+
+
+@given(st.one_of(situations, st.builds(Kept, st.none() | st.just(PROBLEM))))
+def test_a_generation_counts_as_observed_only_beside_conditions(situation: Situation | Kept) -> None:
+    recorded = replace(a_job().created(), body={**a_job().created().body, "status": {"observedGeneration": -1}})
+    status = _project(recorded, situation)
+    assert status["observedGeneration"] == (1 if status.get("conditions") else -1)
 
 
 # --- log tail ---
