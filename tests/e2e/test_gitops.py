@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import yaml
 
+from dispersed_devenv.tools import Tools
 from tests.support.argocd import health
+from tests.support.rendering import HelmError, run_helm
 from tests.support.world import World, wait_for
 
 
@@ -53,4 +58,33 @@ def test_what_was_applied_does_not_drift_while_the_operator_works(world: World) 
     assert before is not None
     assert world.get("job") == before, "a second apply writes nothing"
     assert len(world.posts()) == 1
+    world.check_truth()
+
+
+def a_chart(folder: Path, name: str) -> Path:
+    """A chart with one DispersedJob."""
+    (folder / "templates").mkdir(parents=True)
+    (folder / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": name, "version": "0.1.0"}))
+    (folder / "templates" / "job.yaml").write_text(manifest(name))
+    return folder
+
+
+def test_helm_waits_for_the_end_of_a_job_and_fails_at_once_with_one_that_failed(
+    world: World, tools: Tools, tmp_path: Path
+) -> None:
+    world.control.add_fate("bad", exit_code=2)
+
+    def install(name: str) -> None:
+        chart = a_chart(tmp_path / name, name)
+        flags = ("--namespace", world.namespace, "--wait", "--timeout", "5m")
+        run_helm(tools, "install", name, str(chart), *flags, kubeconfig=world.plane.kubeconfig)
+
+    install("good")
+    assert world.condition("good", "Complete")["status"] == "True"
+    with pytest.raises(HelmError) as refused:
+        install("bad")
+    assert "bad" in str(refused.value)
+    assert "deadline" not in str(refused.value), "kstatus sees that it failed, and waits no longer"
+    assert world.condition("bad", "Failed")["status"] == "True"
+    assert len(world.posts()) == 2
     world.check_truth()
