@@ -14,6 +14,7 @@ import pytest
 from dispersed_devenv.binaries import find_or_build
 from dispersed_devenv.controlplane import ControlPlane
 from dispersed_devenv.tools import Tools
+from dispersed_operator.model.status import UNSEEN
 from tests.support.controlplane import temporary_control_plane
 from tests.support.installation import (
     install,
@@ -101,7 +102,7 @@ def test_helm_installs_the_operator_for_one_namespace_without_a_right_over_the_c
             world.add_account()
             world.add_batch()
         served.wait_condition("batch", "Complete")
-        assert other.status("batch") == {}, "a namespace that is not served"
+        assert other.status("batch") == UNSEEN, "a namespace that is not served"
         served.add_persistent()
         served.wait_condition("server", "Ready")
 

@@ -10,6 +10,7 @@ from dispersed_operator.model.account import AccountProbes, DispersedAccountStat
 from dispersed_operator.model.base import ResourceModel
 from dispersed_operator.model.job import DispersedJobSpec
 from dispersed_operator.model.status import (
+    UNSEEN,
     AccountStamp,
     Condition,
     CreateRecord,
@@ -130,7 +131,7 @@ def test_account_defaults_are_stored(control_plane: ControlPlane, namespace: str
 
 def test_status_and_spec_are_written_apart(control_plane: ControlPlane, namespace: str) -> None:
     create(control_plane, namespace, job("apart") | {"status": {"phase": "Running"}})
-    assert "status" not in stored(control_plane, namespace, "djob/apart")
+    assert stored(control_plane, namespace, "djob/apart")["status"] == UNSEEN
     patch(control_plane, namespace, "djob/apart", {"status": {"phase": "Failed"}, "spec": {"template": {"tag": "v2"}}})
     patch(
         control_plane,
@@ -140,7 +141,7 @@ def test_status_and_spec_are_written_apart(control_plane: ControlPlane, namespac
         status=True,
     )
     held = stored(control_plane, namespace, "djob/apart")
-    assert held["status"] == {"phase": "Queued"}
+    assert held["status"] == UNSEEN | {"phase": "Queued"}
     assert held["spec"]["template"]["tag"] == "v2"
     assert held["metadata"]["generation"] == 2
 
