@@ -32,9 +32,10 @@ $(STAMP): pyproject.toml requirements/dev.txt
 install: $(STAMP) ## Create the virtual environment from the hashed locks
 
 .PHONY: binaries
-binaries: $(STAMP) ## Find or build kube-apiserver, etcd, kubectl, Helm, kubeconform (once per machine)
+binaries: $(STAMP) ## Find or build kube-apiserver, etcd, kubectl, Helm, kubeconform, kustomize-controller (once per machine)
 	$(BIN)/python -m dispersed_devenv binaries
 	$(BIN)/python -m dispersed_devenv tools
+	$(BIN)/python -m dispersed_devenv flux
 
 .PHONY: demo
 demo: $(STAMP) ## The whole story on a real Kubernetes API, told step by step

@@ -7,6 +7,7 @@ import pytest
 
 from dispersed_devenv.binaries import find_or_build
 from dispersed_devenv.controlplane import ControlPlane
+from dispersed_devenv.flux import Flux, find_or_build_flux
 from dispersed_devenv.tools import Tools, find_or_build_tools
 from tests.support.controlplane import shared_control_plane
 
@@ -26,12 +27,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         find_or_build(report=report)
     if "tools" in wanted:
         find_or_build_tools(report=report)
+    if "flux" in wanted:
+        find_or_build_flux(report=report)
 
 
 @pytest.fixture(scope="session")
 def tools() -> Tools:
     """Helm and kubeconform."""
     return find_or_build_tools()
+
+
+@pytest.fixture(scope="session")
+def flux() -> Flux:
+    """Flux's kustomize-controller and its definitions."""
+    return find_or_build_flux()
 
 
 @pytest.fixture(scope="session")

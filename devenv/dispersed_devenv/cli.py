@@ -13,6 +13,7 @@ from dispersed_devenv.binaries import NoControlPlaneError, find_or_build
 from dispersed_devenv.controlplane import STOP_ORDER, AlreadyRunningError, ControlPlane, KubectlError
 from dispersed_devenv.demo import run_demo
 from dispersed_devenv.environment import NAMESPACE, REPOSITORY, Environment, PartlyRunningError
+from dispersed_devenv.flux import find_or_build_flux
 from dispersed_devenv.gobuild import BuildError
 from dispersed_devenv.processes import ProcessError
 from dispersed_devenv.tools import find_or_build_tools
@@ -51,6 +52,8 @@ def parser() -> argparse.ArgumentParser:
     binaries.set_defaults(run=_binaries)
     tools = commands.add_parser("tools", help="find or build Helm and kubeconform and print their folder")
     tools.set_defaults(run=_tools)
+    flux = commands.add_parser("flux", help="find or build Flux's kustomize-controller and print its folder")
+    flux.set_defaults(run=_flux)
     demo = commands.add_parser("demo", help="tell the whole story step by step, and leave nothing behind")
     demo.set_defaults(run=_demo)
     for name, run, summary in (
@@ -93,6 +96,12 @@ def _binaries(arguments: argparse.Namespace) -> int:
 def _tools(arguments: argparse.Namespace) -> int:
     del arguments
     print(find_or_build_tools().folder)
+    return 0
+
+
+def _flux(arguments: argparse.Namespace) -> int:
+    del arguments
+    print(find_or_build_flux().folder)
     return 0
 
 

@@ -2,21 +2,19 @@
 
 They come from the Go module proxy, pinned by `devenv/tools/go.mod` and its go.sum, because that way is locked by hashes
 and needs no distribution. They are built once for each machine into the user's cache folder, as the control plane is.
-Invariant: a folder in the cache is complete, because it is renamed into its place only when everything is in it.
 """
 
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from dispersed_devenv import gobuild
-from dispersed_devenv.binaries import build_lock, cache_home, platform_name, print_progress
+from dispersed_devenv.binaries import cache_home, platform_name, print_progress
+from dispersed_devenv.builds import build_once
 from dispersed_devenv.gobuild import BuildError, Report
 
 SOURCE: Final = Path(__file__).resolve().parent.parent / "tools"
@@ -71,36 +69,18 @@ def helm_version() -> str:
 def find_or_build_tools(environ: Mapping[str, str] | None = None, report: Report | None = None) -> Tools:
     """The tools, built if need be (minutes, once for each machine). Raises `BuildError`."""
     environ = os.environ if environ is None else environ
-    report = report or print_progress
+    say = report or print_progress
     tools = cached_tools(environ)
-    if not tools.complete:
-        with build_lock(tools.folder.parent / f"{tools.folder.name}.lock", report):
-            if not tools.complete:  # nobody built them while we waited
-                _build_into(tools.folder, environ, report)
-    return tools
 
-
-def _build_into(folder: Path, environ: Mapping[str, str], report: Report) -> None:
-    report(f"Helm {helm_version()} and kubeconform are not in the cache: building them")
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="build-") as scratch:
-        work = Path(scratch)
-        made = work / "made"
-        made.mkdir()
-        go = gobuild.installed_go(environ) or gobuild.fetch_go(cache_home(environ), report, work)
-        gobuild.build(
-            go,
-            made,
-            environ=environ,
-            report=report,
-            work=work,
-            source=SOURCE,
-            programs=tuple(PROGRAMS.values()),
-            linking=f"-s -w -X {_HELM}/internal/version.version={helm_version()}",
-        )
-        module = gobuild.fetch_module(go, _MONITORING, environ=environ, report=report, work=work, source=SOURCE)
+    def make(go: Path, work: Path, made: Path) -> None:
+        say(f"Helm {helm_version()} and kubeconform are not in the cache: building them")
+        stamp = f"-s -w -X {_HELM}/internal/version.version={helm_version()}"
+        programs = tuple(PROGRAMS.values())
+        gobuild.build(go, made, environ=environ, report=say, work=work, source=SOURCE, programs=programs, linking=stamp)
+        module = gobuild.fetch_module(go, _MONITORING, environ=environ, report=say, work=work, source=SOURCE)
         for name in _DEFINITIONS:
             source = module / "example" / "prometheus-operator-crd" / f"monitoring.coreos.com_{name}.yaml"
             (made / f"{name}.yaml").write_bytes(source.read_bytes())
-        shutil.rmtree(folder, ignore_errors=True)
-        made.rename(folder)
-    report(f"built: {folder}")
+
+    build_once(tools.folder, lambda: tools.complete, make, environ=environ, report=say)
+    return tools
