@@ -199,7 +199,7 @@ class DispersedAccountStatus(ResourceModel):
     """What the operator knows about the account. Written by the operator only."""
 
     observed_generation: int | None = None
-    """The metadata.generation that this status answers."""
+    """The metadata.generation that this status answers; -1 until the operator has seen the object."""
 
     key_fingerprint: str | None = None
     """Short digest of the API key in use: it changes when the key is rotated."""

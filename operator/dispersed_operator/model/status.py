@@ -201,7 +201,7 @@ class DispersedJobStatus(ResourceModel):
     """What the operator knows about the job. Written by the operator only."""
 
     observed_generation: int | None = None
-    """The metadata.generation that this status answers."""
+    """The metadata.generation that this status answers; -1 until the operator has seen the object."""
 
     phase: str | None = None
     """One word for people: Pending, Suspended, Creating, Queued, Starting, Running, Stopping, Succeeded, Failed,
