@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dispersed_operator.model.observed import JobResource
+from dispersed_operator.model.observed import ENDINGS, JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.model.status import Phase
@@ -32,6 +32,9 @@ from dispersed_operator.planning.vocabulary import (
 )
 
 CANCEL_DELAYS = (2.0, 4.0, 8.0, 16.0, 30.0)
+CANCEL_TEXTS = {ending: f"DispersedJob ended by its operator: {ending}" for ending in ENDINGS}
+"""What the service is told of a job that ends although its resource was not deleted."""
+
 UNREACHABLE_AGAIN_SECONDS = 30.0
 ADOPTED_ENDED = "the adopted job was ended by spec.suspend; without spec.template there is nothing to run again"
 

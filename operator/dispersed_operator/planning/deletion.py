@@ -21,6 +21,7 @@ from dispersed_operator.planning.answers import plan_answer
 from dispersed_operator.planning.attempt import newest_pending, plan_own_attempt
 from dispersed_operator.planning.cancellation import (
     CANCEL_DELAYS,
+    CANCEL_TEXTS,
     Alive,
     Ended,
     connection_secret,
@@ -134,7 +135,9 @@ def _why_nothing(resource: JobResource) -> str:
 
 def end_job(resource: JobResource, facts: Facts, uuid: str) -> Action:
     """D3 to D5; or, if the job shall outlive the resource, hand it over."""
-    step = look_at(resource, facts, uuid) if _keeps_job(resource) else plan_end(resource, facts, uuid, CANCEL_REASON)
+    ending = resource.record.ending if resource.record is not None else None
+    why = CANCEL_REASON if ending is None else CANCEL_TEXTS[ending]  # what was decided first is the reason
+    step = look_at(resource, facts, uuid) if _keeps_job(resource) else plan_end(resource, facts, uuid, why)
     if isinstance(step, Ended):
         return let_go(resource, facts, step.message)
     if not isinstance(step, Alive):

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dispersed_operator.model.observed import ENDINGS, JobResource
+from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import REASONS, Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning.cancellation import (
     ADOPTED_ENDED,
     CANCEL_DELAYS,
+    CANCEL_TEXTS,
     Alive,
     Ended,
     connection_secret,
@@ -42,7 +43,6 @@ from dispersed_operator.planning.vocabulary import (
 )
 
 RESUME_AGAIN_SECONDS = 0.5
-_CANCEL_TEXTS = {ending: f"DispersedJob ended by its operator: {ending}" for ending in ENDINGS}
 
 
 def plan_halt(
@@ -55,7 +55,7 @@ def plan_halt(
         return None
     if record.ending is None:
         return RecordEnding(why.reason, why.message)
-    step = plan_end(resource, facts, record.uuid, _CANCEL_TEXTS[why.reason])
+    step = plan_end(resource, facts, record.uuid, CANCEL_TEXTS[why.reason])
     return _conclude(resource, facts, why) if isinstance(step, Ended) else step
 
 
@@ -124,7 +124,7 @@ def _why_halted(
 def _said_by_service(job: RemoteJob, runs: Sequence[RemoteRun]) -> Problem | None:
     """The ending that we gave as the reason of the cancel, where the service shows it and our own record is lost."""
     said = " ".join(text for text in (job.status_reason, *(run.status_reason for run in runs[:1])) if text)
-    found = next((ending for ending, text in _CANCEL_TEXTS.items() if text in said), None)
+    found = next((ending for ending, text in CANCEL_TEXTS.items() if text in said), None)
     return Problem(found, REASONS[found].meaning) if found is not None else None
 
 

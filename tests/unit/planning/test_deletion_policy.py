@@ -117,3 +117,10 @@ def test_nobody_can_have_another_ones_job_kept() -> None:
 def test_in_every_other_case_the_job_is_cancelled(builder: JobBuilder, because: str) -> None:
     action = plan_job(builder.resource, facts(**reads(RUNNING, [a_run()])))
     assert isinstance(action, CancelJob), because
+
+
+def test_a_job_that_was_to_end_before_the_deletion_is_cancelled_for_the_reason_that_was_decided() -> None:
+    """Its service shows that reason to people; "deleted" would read as if the policy had been forgotten."""
+    builder = going(ending="CostLimitExceeded", endingMessage="too dear")
+    action = plan_job(builder.resource, facts(**reads(RUNNING, [a_run()])))
+    assert action == CancelJob(JOB, "DispersedJob ended by its operator: CostLimitExceeded")
