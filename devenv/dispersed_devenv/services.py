@@ -94,7 +94,8 @@ class SimulatorService:
 class OperatorService:
     """The operator as a process. `flags` are further command-line flags; `name` tells two of them apart.
 
-    Its kubeconfig holds a bound token of its service account, good for `token_lifetime` and never renewed.
+    Its kubeconfig holds a bound token of its service account, which stands in `namespace`, good for `token_lifetime`
+    and never renewed.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class OperatorService:
         environ: Mapping[str, str] | None = None,
         dies_with_parent: bool = True,
         token_lifetime: timedelta = TOKEN_LIFETIME,
+        namespace: str = OPERATOR_NAMESPACE,
     ) -> None:
         self._plane = plane
         self.folder = folder
@@ -115,6 +117,7 @@ class OperatorService:
         self._environ = dict(environ or {})
         self._dies_with_parent = dies_with_parent
         self._token_lifetime = token_lifetime
+        self._namespace = namespace
         self._process: Process | None = None
 
     @property
@@ -154,7 +157,7 @@ class OperatorService:
         """Start, and wait until it is ready unless `wait` is false."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._port_file.unlink(missing_ok=True)
-        token = self._plane.service_account_token(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, self._token_lifetime)
+        token = self._plane.service_account_token(self._namespace, OPERATOR_ACCOUNT, self._token_lifetime)
         kubeconfig = self._plane.write_kubeconfig(self.folder / f"{self.name}.kubeconfig", token=token)
         argv = [sys.executable, "-m", "dispersed_operator", "run", "--kubeconfig", str(kubeconfig)]
         argv += ["--health-host", "127.0.0.1", "--health-port", "0", "--health-port-file", str(self._port_file)]

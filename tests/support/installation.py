@@ -61,14 +61,20 @@ def installed_releases(plane: ControlPlane, tools: Tools) -> list[str]:
     return [release["name"] for release in json.loads(listing)]
 
 
-def start_installed_operator(world: World, name: str = "operator") -> OperatorService:
-    """The operator as the installed Deployment says: its arguments and variables, its service account."""
-    deployment = read(world.plane, "deployment", RELEASE)
+def start_installed_operator(world: World, name: str = "operator", *, namespace: str = NAMESPACE) -> OperatorService:
+    """The operator as the Deployment installed in this namespace says: its arguments and variables, its service
+    account."""
+    deployment = read(world.plane, "deployment", RELEASE, namespace)
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert (container["args"], pod["serviceAccountName"]) == (["run"], RELEASE)
     operator = OperatorService(
-        world.plane, world.folder / name, name=name, flags=PATIENT_CLOCK, environ=variables(container)
+        world.plane,
+        world.folder / name,
+        name=name,
+        flags=PATIENT_CLOCK,
+        environ=variables(container),
+        namespace=namespace,
     )
     world.operators.append(operator)
     operator.start()
