@@ -51,7 +51,8 @@ class ControlPlane:
 
     `binaries` are found or built at the start if they are not given. With `dies_with_parent` (Linux) the processes
     end when this process does, for whatever reason; without it they live until `stop`, also of another object with
-    the same folder. `audit_log` records every request (level Metadata) to `audit_log_file`, one JSON object a line.
+    the same folder. `audit_log` records every request to `audit_log_file`, one JSON object a line; `audit_bodies`
+    with what was sent, Secrets included.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class ControlPlane:
         binaries: Binaries | None = None,
         dies_with_parent: bool = True,
         audit_log: bool = False,
+        audit_bodies: bool = False,
     ) -> None:
         self._layout = arguments.Layout(folder.resolve())
         self._binaries = binaries
         self._dies_with_parent = dies_with_parent
-        self._audit_log = audit_log
+        self._audit_log = audit_log or audit_bodies
+        self._audit_level = "Request" if audit_bodies else "Metadata"
         self._children: dict[str, Process] = {}
 
     @property
@@ -226,7 +229,7 @@ class ControlPlane:
         if not self._layout.service_account_key.exists():
             write_private(self._layout.service_account_key, identity.new_service_account_key())
         write_private(self._layout.tokens, f'{known.admin_token},admin,admin,"system:masters"\n')
-        self._layout.audit_policy.write_text(arguments.AUDIT_POLICY)
+        self._layout.audit_policy.write_text(arguments.AUDIT_POLICY.format(level=self._audit_level))
         self.write_kubeconfig(self.kubeconfig)
 
     def _start_etcd(self) -> None:

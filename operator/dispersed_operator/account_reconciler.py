@@ -164,13 +164,18 @@ class AccountReconciler:
         credentials = read_credentials(secret, secret_name)
         if isinstance(credentials, Problem):
             return credentials
-        self._redactor.register(credentials.secret_key)
+        self._hide(credentials)
         await self._hold(RESOURCES[key.kind], body, key)
         await self._hold(SECRETS, secret, None)
         session = await self._session(key, body, credentials)
         if isinstance(session, Problem):
             return session
         return await self._ask(session)
+
+    def _hide(self, credentials: Credentials) -> None:
+        """For good: a key that was rotated away may still be quoted."""
+        for half in (credentials.secret_key, credentials.public_key):
+            self._redactor.register(half)
 
     def _arm(self, session: AccountSession, body: Body) -> None:
         """What the session must know before anything is done with it."""
@@ -271,7 +276,7 @@ class AccountReconciler:
         credentials = read_credentials(secret, secret["metadata"]["name"])
         if isinstance(credentials, Problem):
             return
-        self._redactor.register(credentials.secret_key)
+        self._hide(credentials)
         before = self._book.get(key)
         session = await self._session(key, body, credentials)
         if isinstance(session, Problem):

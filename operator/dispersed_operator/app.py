@@ -69,7 +69,7 @@ _log = logging.getLogger(__name__)
 
 def run(settings: Settings) -> int:
     """Run the operator until SIGTERM or SIGINT; the process's exit code."""
-    redactor = Redactor()
+    redactor = Redactor(settings.secret_texts)
     configure_logs(level=settings.log_level, log_format=settings.log_format, redactor=redactor)
     credentials = find_credentials(
         kubeconfig=settings.kubeconfig,
@@ -115,7 +115,9 @@ class App:
                 _log.info("the API server has no certificate authority of its own: no guard against a cluster's copy")
             await self._serve(kube, http)
         if self._failure is not None:
-            _log.error("the operator ends: %s", self._failure)
+            foreseen = isinstance(self._failure, OperatorError)
+            words = str(self._failure) if foreseen else type(self._failure).__name__
+            _log.error("the operator ends: %s", words, exc_info=None if foreseen else self._failure)
             return 1
         _log.info("stopped")
         return 0
@@ -161,6 +163,7 @@ class App:
             store=self._store,
             queue=self._queue,
             metrics=self._metrics,
+            redactor=self._redactor,
             fatal=self._fail,
         )
         self._recorder = EventRecorder(

@@ -15,11 +15,11 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -259,6 +259,14 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def secret_texts(self) -> tuple[str, ...]:
+        """What of these settings must never be shown: the logins of the proxies, as they are written and as sent."""
+        proxies = (self.remote_proxy, self.kube_proxy)
+        return tuple(
+            text for proxy in proxies if proxy is not None for text in _login(urlsplit(proxy.get_secret_value()))
+        )
+
+    @property
     def proof_windows(self) -> ProofWindows:
         """The windows as configured. Ask `windows_for` for the ones that hold for an account."""
         return ProofWindows(
@@ -272,6 +280,12 @@ class Settings(BaseSettings):
     def windows_for(self, base_url: str) -> ProofWindows:
         """The proof windows for an account with this base URL (rule: `model.windows.windows_for`)."""
         return windows_for(base_url, self.proof_windows)
+
+
+def _login(url: SplitResult) -> Iterator[str]:
+    if url.password is not None:
+        user, password = unquote(url.username or ""), unquote(url.password)
+        yield from (url.netloc.rpartition("@")[0], f"{user}:{password}", url.password, password)
 
 
 def load_settings(flags: Mapping[str, str] | None = None) -> Settings:

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from dispersed_operator.config import Settings
 from dispersed_operator.errors import SettingsError, UnsignableRequest
 from dispersed_operator.model.account import DEFAULT_BASE_URL
+from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.remote.client import DispersedClient
 from dispersed_operator.remote.clock import ServerClock
 from dispersed_operator.remote.limiter import Limiter
@@ -70,7 +71,12 @@ async def open_client(settings: Settings, key: KeyAtHand) -> AsyncIterator[Dispe
     authorities = str(settings.remote_ca_file) if settings.remote_ca_file is not None else None
     async with build_http_client(proxy=proxy, ca=authorities) as http:
         yield DispersedClient(
-            http, base_url=key.base_url, credentials=credentials, clock=ServerClock(), limiter=Limiter()
+            http,
+            base_url=key.base_url,
+            credentials=credentials,
+            clock=ServerClock(),
+            limiter=Limiter(),
+            outside=Redactor(settings.secret_texts).clean,
         )
 
 

@@ -211,12 +211,12 @@ class Effects:
         except (RemoteNotFound, MalformedAnswer) as error:
             _log.info("run %s cannot be read: %s", uuid, error)
             run = RemoteRun(uuid=uuid, job_uuid=work.resource.job_uuid or "", status="")
-        work.run = replace(run, logs=self._cleaned(run, work.runs or ())) if run.logs else run
+        work.run = replace(run, logs=self._cleaned(work.resource.key, run, work.runs or ())) if run.logs else run
 
-    def _cleaned(self, run: RemoteRun, runs: Sequence[RemoteRun]) -> str:
-        """What a container printed, without its access tokens and whatever else is known to be secret."""
+    def _cleaned(self, key: ResourceKey, run: RemoteRun, runs: Sequence[RemoteRun]) -> str:
+        """What a container printed, without its access tokens and whatever else it was given."""
         tokens = (token for item in (run, *runs) for token in item.access_tokens)
-        return Redactor(tokens).clean(self._redactor.clean(run.logs or ""))
+        return self._redactor.clean_outside(Redactor(tokens).without_values(run.logs or ""), holder=str(key))
 
     def _remember_sighting(self, work: Pass, action: say.RememberSighting) -> None:
         memory = work.memory

@@ -18,6 +18,7 @@ from dispersed_operator.kube.client import DISPERSED_JOBS, RESOURCES, SECRETS, K
 from dispersed_operator.kube.credentials import find_credentials
 from dispersed_operator.model.account import DEFAULT_BASE_URL
 from dispersed_operator.model.account_names import accounts_of, described
+from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.model.remote import RemoteRun
 from dispersed_operator.remote.client import DispersedClient
 from dispersed_operator.remote.clock import ServerClock
@@ -39,7 +40,12 @@ async def read_run_output(settings: Settings, *, job: str, run_uuid: str | None 
     authorities = str(settings.remote_ca_file) if settings.remote_ca_file is not None else None
     async with build_http_client(proxy=proxy, ca=authorities) as http:
         client = DispersedClient(
-            http, base_url=base_url, credentials=credentials, clock=ServerClock(), limiter=Limiter()
+            http,
+            base_url=base_url,
+            credentials=credentials,
+            clock=ServerClock(),
+            limiter=Limiter(),
+            outside=Redactor(settings.secret_texts).clean,
         )
         try:
             run = await _read_run(client, job_uuid, run_uuid)

@@ -72,16 +72,16 @@ class References:
             work.memory = replace(work.memory, unresolved=again)
             _log.info("the references cannot be resolved: %s", found.reason)
             return
-        self._hide(resource.key, found.secrets)
+        self._hide(resource.key, work.account, found.secrets)
         work.references = found
         work.memory = replace(work.memory, unresolved=None)
         if found.skipped:
             await self._statuses.tell(resource, EventReason.KEYS_SKIPPED, told(found.skipped), warning=True)
 
-    def _hide(self, key: ResourceKey, values: frozenset[str]) -> None:
+    def _hide(self, key: ResourceKey, account: ResourceKey | None, values: frozenset[str]) -> None:
         """What an earlier attempt was given stays hidden as well: its output may still be shown."""
         for value in values:
-            self._redactor.register(value, holder=str(key))
+            self._redactor.register(value, holder=str(key), group=str(account))
         self._hidden[key] = self._hidden.get(key, frozenset()) | values
 
     async def _read(self, namespace: str, name: SourceName) -> Source | Unreadable:

@@ -19,6 +19,7 @@ from dispersed_operator.model.account import AccountSpec
 from dispersed_operator.model.account_names import full_name
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.planning.breaker import LEAST_JOBS, after_poll
 from dispersed_operator.remote.client import DispersedClient, fresh_nonce
 from dispersed_operator.remote.clock import ServerClock
@@ -51,6 +52,7 @@ class SessionFactory:
         store: ResourceStore,
         queue: WorkQueue[ResourceKey],
         metrics: Metrics,
+        redactor: Redactor,
         fatal: Callable[[BaseException], None],
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -63,6 +65,7 @@ class SessionFactory:
         self._store = store
         self._queue = queue
         self._metrics = metrics
+        self._redactor = redactor
         self._fatal = fatal
         self._monotonic = monotonic
         self._wall = wall
@@ -80,6 +83,7 @@ class SessionFactory:
             clock=ServerClock(monotonic=self._monotonic, wall=self._wall),
             limiter=Limiter(spec.requests_per_minute, self._settings.remote_concurrency, monotonic=self._monotonic),
             nonces=self._nonces,
+            outside=self._redactor.outside(str(key)),
             random=self._random,
             monotonic=self._monotonic,
             on_response=self._metrics.remote_request,

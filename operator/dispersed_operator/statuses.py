@@ -58,7 +58,7 @@ class StatusWriter:
         new = project(
             resource, situation, wall=self._wall(), server_time=server_time, cost_due=self._cost_due(resource.key)
         )
-        return await self.replace(resource, self._cleaned(with_record(resource, new)))
+        return await self.replace(resource, self._cleaned(resource.key, with_record(resource, new)))
 
     async def replace(self, resource: JobResource, new: Document) -> JobResource:
         """Make `new` the status by an exact difference with `resourceVersion`; no write if nothing differs."""
@@ -85,15 +85,17 @@ class StatusWriter:
         """Record an Event about something done."""
         await self._record(self._reference(resource), reason.value, message, warning=warning)
 
-    def _cleaned(self, status: Document) -> Document:
+    def _cleaned(self, key: ResourceKey, status: Document) -> Document:
         """The service's own words about a run are text from outside: nothing secret may pass with them."""
-        runs = [self._cleaned_run(run) for run in status.get("runs") or ()]
+        runs = [self._cleaned_run(key, run) for run in status.get("runs") or ()]
         current = status.get("currentRun")
-        changed = {"runs": runs or None, "currentRun": self._cleaned_run(current) if current else None}
+        changed = {"runs": runs or None, "currentRun": self._cleaned_run(key, current) if current else None}
         return status | {name: value for name, value in changed.items() if value is not None}
 
-    def _cleaned_run(self, run: Document) -> Document:
-        return run | {"reason": self._redactor.clean(run["reason"])} if run.get("reason") else run
+    def _cleaned_run(self, key: ResourceKey, run: Document) -> Document:
+        if not run.get("reason"):
+            return run
+        return run | {"reason": self._redactor.clean_outside(run["reason"], holder=str(key))}
 
     def forget(self, key: ResourceKey) -> None:
         """The resource is gone."""

@@ -78,9 +78,9 @@ async def test_values_lie_on_the_desk_and_what_is_secret_is_hidden_until_the_res
     assert isinstance(desk.references, Resolved)
     assert desk.references.env == {"REGION": "europe", "PASSWORD": "marked-password"}
     assert "marked" not in repr(desk)
-    assert redactor.clean("marked-password in europe") == f"{MASK} in europe"
+    assert redactor.clean_outside("marked-password in europe") == f"{MASK} in europe"
     references.forget(desk.resource.key)
-    assert redactor.clean("marked-password") == "marked-password"
+    assert redactor.clean_outside("marked-password") == "marked-password"
 
 
 async def test_what_lacks_is_remembered_with_the_time_of_the_next_look_and_forgotten_once_it_is_there(

@@ -254,6 +254,7 @@ class SimulatedProcess:
             store=self.store,
             queue=self.queue,
             metrics=self.metrics,
+            redactor=self.redactor,
             fatal=self.fail,
             monotonic=self.loop.time,
             wall=self.wall,

@@ -19,10 +19,12 @@ def shared_control_plane() -> Iterator[ControlPlane]:
 
 
 @contextmanager
-def temporary_control_plane(*manifests: Path, audit_log: bool = False) -> Iterator[ControlPlane]:
+def temporary_control_plane(
+    *manifests: Path, audit_log: bool = False, audit_bodies: bool = False
+) -> Iterator[ControlPlane]:
     """A control plane of a test's own, `manifests` applied before its controllers start."""
     with tempfile.TemporaryDirectory(prefix="dispersed-controlplane-") as folder:
-        plane = ControlPlane(Path(folder), audit_log=audit_log)
+        plane = ControlPlane(Path(folder), audit_log=audit_log, audit_bodies=audit_bodies)
         plane.start(apply_before_controllers=manifests)
         try:
             yield plane

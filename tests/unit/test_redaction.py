@@ -61,14 +61,57 @@ def test_a_forgotten_value_is_shown_again_and_others_stay_hidden() -> None:
 
 
 def test_a_value_stays_hidden_until_its_last_holder_forgets_it() -> None:
-    redactor = Redactor(["shared-value"])
+    redactor = Redactor()
     for holder in ("job-a", "job-b", "job-a"):
         redactor.register("shared-value", holder=holder)
-    for holder in ("job-a", "a stranger", "job-b"):
+    for holder in ("job-a", "a stranger"):
         redactor.forget("shared-value", holder=holder)
-        assert redactor.clean("shared-value") == MASK
-    redactor.forget("shared-value")
-    assert redactor.clean("shared-value") == "shared-value"
+        assert redactor.clean_outside("shared-value") == MASK
+    redactor.forget("shared-value", holder="job-b")
+    assert redactor.clean_outside("shared-value") == "shared-value"
+    assert repr(redactor) == "Redactor(0 values)"
+
+
+def test_a_value_of_the_operators_own_stays_hidden_when_a_job_that_held_it_too_is_gone() -> None:
+    redactor = Redactor(["key-of-account"])
+    redactor.register("key-of-account", holder="job-a")
+    redactor.forget("key-of-account", holder="job-a")
+    assert redactor.clean("key-of-account") == MASK
+    redactor.register("key-of-account", holder="job-a")
+    redactor.forget("key-of-account")
+    assert redactor.clean("key-of-account") == "key-of-account"
+    assert redactor.clean_outside("key-of-account") == MASK
+
+
+def test_no_tenant_can_blank_the_words_of_the_operator_or_of_another_tenants_job() -> None:
+    redactor = Redactor(["key-of-account"])
+    redactor.register("namespace", holder="job-a", group="account-1")
+    line = "the namespace of key-of-account"
+    assert redactor.clean(line) == f"the namespace of {MASK}", "a line of the operator's own"
+    assert redactor.clean_outside(line, holder="job-b") == f"the namespace of {MASK}", "the output of another job"
+    assert redactor.outside("account-2")(line) == f"the namespace of {MASK}", "an answer to another account"
+    hidden = f"the {MASK} of {MASK}"
+    assert redactor.clean_outside(line, holder="job-a") == hidden
+    assert redactor.outside("account-1")(line) == hidden
+    assert redactor.clean_outside(line) == hidden, "text that may be of anybody"
+
+
+def test_what_a_view_hides_follows_what_is_registered() -> None:
+    redactor = Redactor()
+    for value, hidden in (("first-value", f"{MASK} second-value"), ("second-value", f"{MASK} {MASK}")):
+        redactor.register(value, holder="job-a", group="account-1")
+        assert redactor.outside("account-1")("first-value second-value") == hidden
+    redactor.register("key-of-account")
+    assert redactor.outside("account-1")("key-of-account") == MASK
+
+
+@given(before=st.text(), value=st.text(min_size=SHORTEST_VALUE), after=st.text())
+def test_a_value_cannot_be_read_out_of_the_base64_of_a_longer_text(before: str, value: str, after: str) -> None:
+    raw = value.encode(errors="replace")
+    encoded = base64.b64encode(before.encode(errors="replace") + raw + after.encode(errors="replace")).decode()
+    start = len(before.encode(errors="replace"))
+    inner = encoded[-(-start * 8 // 6) : (start + len(raw)) * 8 // 6]
+    assert inner not in Redactor([value]).clean(encoded).replace(MASK, " ")
 
 
 def test_the_redactor_does_not_show_what_it_knows() -> None:

@@ -29,6 +29,7 @@ from dispersed_operator.errors import (
     ServiceFailed,
     TransportFailed,
 )
+from dispersed_operator.model.redaction import without_shapes
 from dispersed_operator.remote.clock import ServerClock
 from dispersed_operator.remote.limiter import LONGEST_PAUSE, Limiter
 from dispersed_operator.remote.payloads import parse_error
@@ -95,6 +96,7 @@ class SignedCaller:
         random: Callable[[], float] = random_module.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        outside: Callable[[str], str] = without_shapes,
         attempts: int = 4,
         deadline: float = 30.0,
         attempt_timeout: float = 20.0,
@@ -112,11 +114,12 @@ class SignedCaller:
         self._attempts = attempts
         self._deadline = deadline
         self._attempt_timeout = attempt_timeout
-        self._scrubber = Scrubber([credentials.secret_key])
+        self._outside = outside
 
     def scrubber(self, *secrets: str) -> Scrubber:
-        """A scrubber that knows the secret key and the given secrets."""
-        return Scrubber([self._credentials.secret_key, *secrets])
+        """A scrubber that knows the key pair, the given secrets, and what `outside` hides."""
+        keys = (self._credentials.secret_key, self._credentials.public_key)
+        return Scrubber([*keys, *secrets], outside=self._outside)
 
     def sign(self, target: Target, *, time_ms: int, nonce: str | None = None) -> SignedRequest:
         """The signed request for a target. Raises UnsignableRequest."""
@@ -144,6 +147,7 @@ class SignedCaller:
                 request,
                 timeout=self._attempt_timeout if patience is None else patience,
                 monotonic=self._monotonic,
+                clean=lambda text: self.scrubber(request.signature).clean(text),
             )
             status = answer.status
         finally:
@@ -176,13 +180,13 @@ class SignedCaller:
         repaired = False
         while True:
             try:
-                answer, signed_ms = await self._attempt(target, failures)
+                answer, request, signed_ms = await self._attempt(target, failures)
             except (NotSent, TransportFailed) as error:
                 failures.append(error)
             else:
                 if answer.ok:
                     return answer
-                error_now = status_error(answer, self._scrubber)
+                error_now = status_error(answer, self.scrubber(request.signature))
                 if answer.status == 401 and not repaired and _skewed(answer, signed_ms):
                     repaired = True  # the clock has just learnt the server's time from this very answer
                     continue
@@ -194,12 +198,12 @@ class SignedCaller:
                 raise failures[-1]
             await self._sleep(delay)
 
-    async def _attempt(self, target: Target, failures: list[RemoteError]) -> tuple[Answer, int]:
+    async def _attempt(self, target: Target, failures: list[RemoteError]) -> tuple[Answer, SignedRequest, int]:
         async with self.limiter.slot():
             signed_ms = self.clock.time_ms()
             request = self.sign(target, time_ms=signed_ms)
             try:
-                return await self.send_once(request, target.route), signed_ms
+                return await self.send_once(request, target.route), request, signed_ms
             except asyncio.CancelledError:
                 # Kept for the case that the cancellation is our own deadline: bytes may have left.
                 failures.append(TransportFailed(f"no complete answer within {self._deadline:g} s"))

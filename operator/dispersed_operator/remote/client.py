@@ -44,6 +44,7 @@ from datetime import UTC, datetime
 import httpx
 
 from dispersed_operator.errors import MalformedAnswer, NotSent, RemoteError, UnsignableRequest
+from dispersed_operator.model.redaction import without_shapes
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.remote.caller import OnResponse, SignedCaller, Target
 from dispersed_operator.remote.clock import ServerClock
@@ -72,6 +73,7 @@ class DispersedClient:
 
     `replay_codes` are the refusals that leave a create unknown (protocol C4); `probe` sets them, and whoever remembers
     the probes of an earlier process may. `on_response` hears method, route, status (0 if there was none) and seconds.
+    `outside` takes secrets out of the words of others: every error text has passed it.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class DispersedClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         on_response: OnResponse | None = None,
+        outside: Callable[[str], str] = without_shapes,
         attempts: int = 4,
         deadline: float = 30.0,
         attempt_timeout: float = 20.0,
@@ -110,6 +113,7 @@ class DispersedClient:
             random=random,
             sleep=sleep,
             monotonic=monotonic,
+            outside=outside,
             attempts=attempts,
             deadline=deadline,
             attempt_timeout=attempt_timeout,
@@ -193,7 +197,7 @@ class DispersedClient:
         target = Target("POST", "/v1/jobs", "/v1/jobs", body=body)
         request = self._caller.sign(target, time_ms=signed_at * 1000, nonce=nonce)
         answer = await self._caller.send_once(request, target.route, patience=self._create_timeout)
-        scrubber = self._caller.scrubber(*secrets_of(content))
+        scrubber = self._caller.scrubber(request.signature, *secrets_of(content))
         return classify_create(answer.status, answer.body, replay_codes=self.replay_codes, scrubber=scrubber)
 
     async def _slot_soon(self) -> Reservation:

@@ -79,7 +79,7 @@ async def run_probes(caller: SignedCaller) -> Probes:
     request = caller.sign(target, time_ms=caller.clock.time_ms())
     first, _ = await _probed(caller, request)
     if not first.ok:
-        raise status_error(first, caller.scrubber())
+        raise status_error(first, caller.scrubber(request.signature))
     replay, replay_key = await _probed(caller, request)
     refusals = [] if replay.ok else [(replay.status, replay_key)]
     window: int | None = None
@@ -116,5 +116,5 @@ async def _probed(caller: SignedCaller, request: SignedRequest) -> tuple[Answer,
     if answer.ok:
         parse_page(answer.body)  # raises: what is no page was not written by the service, whatever its status says
     elif answer.status not in _REFUSING:
-        raise status_error(answer, caller.scrubber())
+        raise status_error(answer, caller.scrubber(request.signature))
     return answer, refusal_key(answer.status, parse_error(answer.body))

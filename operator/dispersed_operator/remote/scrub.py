@@ -1,18 +1,20 @@
 """Text from outside made fit for a condition, an event or a log line.
 
 Why it exists: the service may quote what it was sent, and what it was sent holds env values, registry passwords and
-ssh keys. Invariant: whatever leaves `Scrubber.clean` holds no eight characters in a row of a secret that was
-sent, no whole shorter one (of fewer than four: as a word of its own), nothing that looks like a key or a signature, no
-control character, and at most 300 characters.
+ssh keys. What is secret and how it may be spelled is known to `model/redaction.py`; here that is asked, and what it
+does not do is added: a quotation that the service has cut, and the bounds of a line. Invariant: whatever leaves
+`Scrubber.clean` holds no eight characters in a row of a secret that was sent, no whole shorter one (of fewer than four:
+as a word of its own), nothing that looks like a key or a signature, no control character, and at most 300 characters.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+from dispersed_operator.model.redaction import MASK, Redactor, without_shapes
 
 LIMIT = 300
-MARK = "[redacted]"
 _WINDOW = 8
 _WORD = 4  # a shorter secret is removed only as a word of its own: "1" would shred every message
 _SECRET_FIELDS = frozenset({"env", "sshkey", "user", "secret", "password", "token"})
@@ -25,12 +27,15 @@ _PATTERNS = re.compile(
 
 
 class Scrubber:
-    """Removes the given secrets, and all that looks like one, from text."""
+    """Removes the given secrets, and all that looks like one, from text. `outside` hides what else is known."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, secrets: Iterable[str] = (), *, outside: Callable[[str], str] = without_shapes) -> None:
         self._short: set[str] = set()
         self._grams: set[str] = set()
+        self._outside = outside
+        self._redactor = Redactor()
         for secret in secrets:
+            self._redactor.register(secret)
             for spelling in {secret, _escaped(secret)}:
                 if len(spelling) < _WINDOW:
                     self._short.add(spelling)
@@ -40,10 +45,11 @@ class Scrubber:
 
     def clean(self, text: str, *, limit: int = LIMIT) -> str:
         """One line of at most `limit` characters without secrets."""
-        safe = _PATTERNS.sub(MARK, self._without_long(text[: 20 * limit]))
+        known = self._outside(self._redactor.without_values(text[: 20 * limit]))  # first, while each secret is whole
+        safe = _PATTERNS.sub(MASK, self._without_long(known))
         for secret in sorted(self._short, key=len, reverse=True):
             bounded = rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])"
-            safe = re.sub(bounded if len(secret) < _WORD else re.escape(secret), MARK, safe)
+            safe = re.sub(bounded if len(secret) < _WORD else re.escape(secret), MASK, safe)
         line = " ".join("".join(c if c.isprintable() else " " for c in safe).split())
         return line if len(line) <= limit else line[: limit - 1] + "…"
 
@@ -57,7 +63,7 @@ class Scrubber:
             if not hidden[index]:
                 pieces.append(char)
             elif index == 0 or not hidden[index - 1]:
-                pieces.append(MARK)
+                pieces.append(MASK)
         return "".join(pieces)
 
 

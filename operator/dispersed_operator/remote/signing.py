@@ -61,6 +61,11 @@ class SignedRequest:
         """Path and query as they must appear on the wire."""
         return f"{self.path}?{self.query}" if self.query else self.path
 
+    @property
+    def signature(self) -> str:
+        """To be hidden like the key: it is good for some minutes."""
+        return self.headers["X-Signature"]
+
 
 def canonical_body(value: object) -> bytes:
     """The canonical JSON bytes of `value`: keys sorted at every depth, no blanks, ASCII (API reference §2.4, §2.5).

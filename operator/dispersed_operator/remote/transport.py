@@ -24,6 +24,7 @@ from dispersed_operator.remote.scrub import Scrubber
 from dispersed_operator.remote.signing import SignedRequest
 
 LARGEST_ANSWER = 32 * 1024 * 1024
+_CLEAN = Scrubber().clean
 
 _MAPPING: tuple[tuple[type[Exception], type[RemoteError]], ...] = (
     # Before the first byte of the request: the connection, or TLS on it, was never made.
@@ -118,10 +119,11 @@ def build_http_client(concurrency: int = 16, proxy: str | None = None, ca: str |
         raise SettingsError("the proxy URL cannot be used; write for example http://proxy.example:3128") from None
 
 
-def mapped(error: Exception) -> RemoteError:
-    """The error of ours for an exception of the HTTP library; its text names the kind of failure, no secret."""
+def mapped(error: Exception, clean: Callable[[str], str] = _CLEAN) -> RemoteError:
+    """The error of ours for an exception of the HTTP library; its text names the kind of failure, no secret: it may
+    hold words of a proxy."""
     ours = next((ours for lower, ours in _MAPPING if isinstance(error, lower)), TransportFailed)
-    return ours(Scrubber().clean(f"{type(error).__name__}: {error}".rstrip(": ")))
+    return ours(clean(f"{type(error).__name__}: {error}".rstrip(": ")))
 
 
 async def exchange(
@@ -132,6 +134,7 @@ async def exchange(
     timeout: float,  # noqa: ASYNC109 - it bounds every phase in httpx as well
     monotonic: Callable[[], float] = time.monotonic,
     largest: int = LARGEST_ANSWER,
+    clean: Callable[[str], str] = _CLEAN,
 ) -> Answer:
     """Send the request once and read the whole answer within `timeout` seconds.
 
@@ -159,7 +162,7 @@ async def exchange(
     except TimeoutError:
         raise TransportFailed(f"no complete answer within {timeout:g} s") from None
     except TRANSPORT_ERRORS as error:
-        raise mapped(error) from None
+        raise mapped(error, clean) from None
     received = monotonic()
     cached = "age" in response.headers
     date = None if cached else _http_date(response.headers.get("date"))

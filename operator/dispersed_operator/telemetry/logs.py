@@ -3,6 +3,8 @@
 Every line leaves through one handler whose formatter cleans each field *after* arguments, exception text and stack have
 been put in, so a secret cannot slip past as an argument, in a traceback or inside a structured field. Fields of foreign
 libraries (`extra=` of anything but this module) are dropped: they may hold whole objects, env values included.
+Tracebacks, and lines of foreign libraries, are text from outside (`model/redaction.py`): what jobs were given is hidden
+in them too. In the operator's own lines it is not looked for, so that no tenant can blank them.
 
 Invariant: no line of this process, the last words of a dying one and the complaint about a broken format string
 included, shows a value that the redactor knows.
@@ -28,6 +30,9 @@ from dispersed_operator.model.redaction import Redactor
 
 QUIET_LOGGERS = ("kopf", "kopf.objects", "aiohttp", "httpx", "httpcore", "kubernetes", "asyncio", "urllib3")
 """Libraries that are heard at WARNING and above only."""
+
+_OURS = "dispersed_operator"
+_TRACES = frozenset({"exc_info", "stack_info"})
 
 _logger = logging.getLogger(__name__)
 _resource: ContextVar[Mapping[str, str] | None] = ContextVar("dispersed_operator_log_resource", default=None)
@@ -119,7 +124,12 @@ class JsonLines(JsonFormatter):
             log_data.setdefault(str(key), value)
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        return {self._redactor.clean(key): _cleaned(value, self._redactor) for key, value in log_data.items()}
+        own = _is_ours(str(log_data["logger"]))
+        cleaned = {}
+        for key, value in log_data.items():
+            clean = self._redactor.clean if own and key not in _TRACES else self._redactor.clean_outside
+            cleaned[clean(key)] = _cleaned(value, clean)
+        return cleaned
 
 
 class TextLines(logging.Formatter):
@@ -137,7 +147,18 @@ class TextLines(logging.Formatter):
         return f"{line}{f' [{about}]' if about else ''}{f' {rest}' if rest else ''}"
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redactor.clean(super().format(record))
+        clean = self._redactor.clean if _is_ours(record.name) else self._redactor.clean_outside
+        return clean(super().format(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
+        return self._redactor.clean_outside(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802 - the name is logging's
+        return self._redactor.clean_outside(super().formatStack(stack_info))
+
+
+def _is_ours(logger: str) -> bool:
+    return logger.partition(".")[0] == _OURS
 
 
 def _resource_fields(key: ResourceKey, uid: str) -> dict[str, str]:
@@ -151,15 +172,15 @@ def _given_fields(record: logging.LogRecord) -> dict[str, object]:
     return {**resource, **{key: value for key, value in fields.items() if key not in resource}}
 
 
-def _cleaned(value: object, redactor: Redactor) -> object:
+def _cleaned(value: object, clean: Callable[[str], str]) -> object:
     """The value as JSON can hold it, with every text in it cleaned; other objects become cleaned text."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {redactor.clean(str(key)): _cleaned(member, redactor) for key, member in value.items()}
+        return {clean(str(key)): _cleaned(member, clean) for key, member in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_cleaned(member, redactor) for member in value]
-    return redactor.clean(str(value))
+        return [_cleaned(member, clean) for member in value]
+    return clean(str(value))
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -1,8 +1,13 @@
 """Text from outside: no secret that was sent comes back, whole, in part or escaped."""
 
+import base64
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
 
-from dispersed_operator.remote.scrub import LIMIT, MARK, Scrubber, secrets_of
+from dispersed_operator.model.redaction import MASK, Redactor
+from dispersed_operator.remote.scrub import LIMIT, Scrubber, secrets_of
 
 BODY = {
     "title": "shown",
@@ -47,7 +52,7 @@ def test_secrets_are_the_values_of_env_keys_and_passwords_at_any_depth() -> None
 def test_no_secret_survives(text: str, gone: str) -> None:
     cleaned = Scrubber(secrets_of(BODY)).clean(text)
     assert gone not in cleaned
-    assert MARK in cleaned
+    assert MASK in cleaned
 
 
 def test_a_tiny_secret_does_not_shred_the_message() -> None:
@@ -62,3 +67,27 @@ def test_text_becomes_one_line_of_bounded_length() -> None:
 
 def test_harmless_text_is_left_alone() -> None:
     assert Scrubber(["correct-horse-battery"]).clean("min_ram_gb must be 16") == "min_ram_gb must be 16"
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda text: base64.b64encode(text.encode()).decode(),
+        lambda text: base64.b64encode(f"xy{text}".encode()).decode()[3:],
+        lambda text: quote(text, safe=""),
+    ],
+)
+def test_an_encoded_secret_is_recognised(spell: Callable[[str], str]) -> None:
+    spelled = spell("p@ss/word+horse")
+    assert spelled[2:-4] not in Scrubber(["p@ss/word+horse"]).clean(f"you sent {spelled}")
+
+
+def test_a_secret_that_begins_like_a_key_is_removed_to_its_end() -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me@workstation"
+    assert Scrubber(outside=Redactor([key]).clean).clean(f"bad key: {key}.") == f"bad key: {MASK}."
+
+
+def test_what_else_is_known_is_hidden_too() -> None:
+    assert Scrubber(["mine-alone"], outside=Redactor(["of-another"]).clean).clean("mine-alone of-another") == (
+        f"{MASK} {MASK}"
+    )

@@ -85,6 +85,27 @@ def test_unregistered_credentials_are_masked_by_their_shape(log_format: LogForma
         assert "t0k" not in stream.getvalue()
 
 
+@pytest.mark.parametrize("log_format", list(LogFormat))
+def test_what_a_job_was_given_is_hidden_in_foreign_words_only(log_format: LogFormat) -> None:
+    redactor, stream = Redactor(), io.StringIO()
+    redactor.register("reconcile", holder="job-a", group="account-1")
+    restore = configure_logs(level=LogLevel.INFO, log_format=log_format, redactor=redactor, stream=stream)
+    try:
+        logger.info("reconcile is a word of ours")
+        logging.getLogger("somebody.else").warning("reconcile is quoted")
+        try:
+            _ = dict[str, str]()["reconcile"]
+        except KeyError:
+            logger.exception("reconcile failed")
+    finally:
+        restore()
+    text = stream.getvalue()
+    assert "reconcile is a word of ours" in text
+    assert "reconcile failed" in text
+    assert f"{MASK} is quoted" in text
+    assert f"KeyError: '{MASK}'" in text
+
+
 def test_a_line_says_when_how_bad_who_and_what() -> None:
     with logs() as lines:
         logger.warning("the %s", "message")
