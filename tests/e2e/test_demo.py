@@ -24,10 +24,11 @@ def _programs_are_built() -> None:
 
 
 def start_demo(folder: Path) -> subprocess.Popen[str]:
-    """The demo with its temporary files below `folder`; standard error apart."""
+    """The demo with its temporary files below `folder`; standard error apart. It hears SIGINT as on a terminal, also if
+    whoever runs the tests ignores it."""
     with (folder / "stderr").open("w") as complaints:
         return subprocess.Popen(
-            [sys.executable, "-m", "dispersed_devenv", "demo"],
+            ["env", "--default-signal=INT", sys.executable, "-m", "dispersed_devenv", "demo"],
             env={**os.environ, "TMPDIR": str(folder)},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,

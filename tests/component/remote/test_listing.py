@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from dispersed_operator.remote.listing import (
 from .conftest import Bench, until
 
 
-def insert_jobs(bench: Bench, ages_in_minutes: list[int], **values: Any) -> list[str]:
+def insert_jobs(bench: Bench, ages_in_minutes: Sequence[float], **values: Any) -> list[str]:
     """Jobs of these ages, newest first in the result."""
     now = datetime.fromtimestamp(bench.server_seconds(), UTC)
     rows = [
@@ -77,7 +78,8 @@ async def test_a_listing_stops_once_rows_are_older_than_wanted_with_both_margins
 
 @pytest.mark.parametrize("switch", [{"created_at_format": "missing"}, {"created_at_format": "date"}])
 async def test_without_a_proven_order_a_listing_never_stops_early(bench: Bench, switch: dict[str, Any]) -> None:
-    expected = insert_jobs(bench, list(range(0, 90, 10)))
+    today = bench.server_seconds() % 86400 / 60  # minutes: a date of yesterday does say that its row is older
+    expected = insert_jobs(bench, [number * min(10.0, today / 9) for number in range(9)])
     bench.simulator.control.switch(**switch)
     listing = await complete_listing(bench.client(), since=bench.server_seconds(), page_size=3)
     assert uuids(listing) == expected
