@@ -9,15 +9,22 @@ from collections.abc import Callable
 
 import pytest
 
+from dispersed_devenv.controlplane import ControlPlane
 from dispersed_devenv.services import PUBLIC_KEY
 from tests.support.proofs import look, prove_absence
-from tests.support.stripping import OPERATOR_NAMESPACE
+from tests.support.stripping import OPERATOR_NAMESPACE, strip_all_jobs
 from tests.support.world import World, wait_for
 
 SHARED = "clusterdispersedaccount"
 HOLD = "dispersed.dev/account-hold"
 OTHER_ACCOUNT = "00000000-0000-4000-8000-00000000000f"
 BY_LABEL = {"selector": {"matchLabels": {"gpu": "allowed"}}}
+
+
+@pytest.fixture(autouse=True)
+def _no_jobs_of_other_tests(installed_plane: ControlPlane) -> None:
+    """A shared account serves every namespace and waits for its jobs, so what other tests left would be its own."""
+    strip_all_jobs(installed_plane)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from dispersed_devenv.controlplane import ControlPlane, KubectlError
 
 OPERATOR_NAMESPACE = "dispersed-system"
 SHARED_ACCOUNTS = "clusterdispersedaccounts"
+LEFT = 'jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{"\\n"}{end}'
 
 
 def strip_namespace(plane: ControlPlane, namespace: str) -> None:
@@ -24,6 +25,15 @@ def strip_shared(plane: ControlPlane, secret: str) -> None:
         for name in plane.kubectl("get", SHARED_ACCOUNTS, "-o", "name").split():
             _strip(plane, name)
     _strip(plane, "-n", OPERATOR_NAMESPACE, f"secret/{secret}")
+
+
+def strip_all_jobs(plane: ControlPlane) -> None:
+    """The jobs of all namespaces go, for a test whose account may be that of any of them."""
+    plane.kubectl("delete", "dispersedjobs", "--all", "--all-namespaces", "--wait=false")
+    left = plane.kubectl("get", "dispersedjobs", "--all-namespaces", "-o", LEFT)
+    for line in left.splitlines():
+        namespace, name = line.split()
+        _strip(plane, "-n", namespace, f"dispersedjob/{name}")
 
 
 def _strip(plane: ControlPlane, *place: str) -> None:
