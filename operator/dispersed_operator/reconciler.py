@@ -188,6 +188,8 @@ class JobReconciler:
         resource = work.resource
         if rest.situation is not None:
             work.resource = await self._statuses.write(resource, rest.situation, self._server_time(work))
+            if _is_changed_by_others(resource, work.resource):
+                return Outcome(after=0.0, urgent=True)
         unresolved = resource.pending_create() is not None
         return Outcome(after=rest.after, urgent=resource.deleting or unresolved or resource.job_uuid is None)
 
@@ -203,6 +205,15 @@ class JobReconciler:
 
     def _server_time(self, work: Pass) -> float | None:
         return work.session.client.clock.now() if work.session is not None else None
+
+
+def _is_changed_by_others(before: JobResource, answer: JobResource) -> bool:
+    """Whether the answer to our own write shows what this pass did not know. After etcd went back, versions are given
+    out again, so a write by compare-and-swap can meet another object than the one it was planned for; and as the answer
+    is in the store, the watch has nothing to tell any more."""
+    return (before.uid, before.deleting_since, before.generation, before.finalizers, before.annotations) != (
+        answer.uid, answer.deleting_since, answer.generation, answer.finalizers, answer.annotations,
+    )  # fmt: skip
 
 
 def _knows_a_job(memory: Memory) -> bool:
