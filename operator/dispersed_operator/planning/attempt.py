@@ -7,7 +7,7 @@ the outcome, nothing here does, and the lookup takes over.
 from __future__ import annotations
 
 from dispersed_operator.model.intent import Refusal
-from dispersed_operator.model.observed import JobResource, PendingCreate
+from dispersed_operator.model.observed import LOST_RECORD, JobResource, PendingCreate
 from dispersed_operator.planning.vocabulary import (
     Action,
     Facts,
@@ -24,7 +24,8 @@ def newest_pending(resource: JobResource, memory: Memory) -> PendingCreate | Non
     """The newest unresolved attempt by the object and by our own journal: an intent that was stripped from the object
     while its request was under way is still unresolved (failure mode 11). Without our intent there, another process may
     have proven our request lost, sent the next one, and lost its intent, too: no time of ours bounds it."""
-    pending, own = resource.pending_create() or swept_create(resource, memory), memory.own
+    known = resource.pending_create() or swept_create(resource, memory) or _bared_create(resource, memory)
+    pending, own = known, memory.own
     if own is None or own.intent is None or own.state not in {SendState.ACCEPTED, SendState.UNKNOWN}:
         return pending
     record = resource.record
@@ -45,6 +46,13 @@ def newest_pending(resource: JobResource, memory: Memory) -> PendingCreate | Non
         body_sha256=own.intent.body_sha256,
         account=own.intent.account,
     )
+
+
+def _bared_create(resource: JobResource, memory: Memory) -> PendingCreate | None:
+    """What may have been created for a resource that this process saw with an intent or a record, and that has no trace
+    of us any more: somebody took them all, perhaps while a request was under way (failure mode 11)."""
+    bare = resource.intent is None and resource.record is None and not resource.inherited and resource.adopts is None
+    return LOST_RECORD if memory.traced and bare else None
 
 
 def swept_create(resource: JobResource, memory: Memory) -> PendingCreate | None:
