@@ -27,11 +27,12 @@ class Life:
     """One object from its creation to its end. Times are virtual seconds; `gone` None: it exists.
 
     `records_lost`: when a user threw away what named the newest attempt, and our finalizer with it: as long as that is
-    left, it says that there may be a job. `forced`: when a user took our finalizer off, if it was not put back.
+    left, it says that there may be a job. `forced`: when a user or a restore of etcd took our finalizer off, if it was
+    not put back.
     `copied_from`: uids whose records came with it (a clone or a restored backup). `wishes`: how often a user asked for
-    a new attempt (a resume). `stripped`: records went at
-    some time, with or without the finalizer. `kept`: since when its job shall outlive it.
-    `limited`: since when it has a limit. `undeleted`: a restore of etcd took its deletion back.
+    a new attempt (a resume). `stripped`: records went at some time, with or without the finalizer. `kept`: since when
+    its job shall outlive it. `limited`: since when it has a limit. `undeleted`: a restore of etcd took its deletion
+    back.
     """
 
     identity: Identity
@@ -72,7 +73,7 @@ class History:
                 self._world.trace.write("cluster", f"{event.name} is gone ({life.identity.uid[:8]})")
             if _deleting(body) and life.deleted is None:
                 life.deleted = now
-            if naming.JOB_FINALIZER in (body["metadata"].get("finalizers") or ()):
+            if _is_held(body):
                 life.forced = None
             self._note_spec(life, body, now)
             life.last = body
@@ -110,6 +111,8 @@ class History:
             life.undeleted = life.undeleted or (life.deleted is not None and not _deleting(body))
             if _records(life.last) - _records(body):
                 life.records_lost.append(now)
+            if _is_held(life.last) and not _is_held(body):
+                life.forced = now
             if life.suspended_at and not body["spec"].get("suspend"):
                 life.wishes += 1
             life.last = body
@@ -146,6 +149,10 @@ class History:
 
 def _deleting(body: Body) -> bool:
     return bool(body["metadata"].get("deletionTimestamp"))
+
+
+def _is_held(body: Body) -> bool:
+    return naming.JOB_FINALIZER in (body["metadata"].get("finalizers") or ())
 
 
 def _records(body: Body) -> set[str]:

@@ -67,6 +67,16 @@ class ServerTime:
                 jumped = min(jumped, begun)
         return found or [jumped]
 
+    def reached(self, server_ms: int, *, after: float) -> float:
+        """The first virtual moment after another one at which the clock showed this or more."""
+        ends = [begun for begun, _ in self._steps[1:]] + [float("inf")]
+        for (begun, offset), end in zip(self._steps, ends, strict=True):
+            earliest = max(begun, after)
+            moment = max(earliest, server_ms / 1000.0 - EPOCH - offset)
+            if earliest < end and moment < end:
+                return moment
+        raise AssertionError("the last stretch of the clock has no end")
+
 
 class RemoteSide:
     """The service, and what a test knows of it. `posts`: nonce and title of each POST that left a process."""

@@ -196,7 +196,7 @@ class Judge:
             found.wrong.append(f"{keeper.key.name} records job {job.uuid} of {name}")
         elif keeper.deleting or _suspended(keeper):
             found.open.append(f"{name}: job {job.uuid} lives, and its object is deleting or suspended")
-        elif not keeper.has_finalizer and self._is_ambiguous(keeper):
+        elif self._is_ambiguous(keeper):
             found.excused += 1
         elif not keeper.has_finalizer:
             found.open.append(f"{name}: job {job.uuid} lives without our finalizer on its object")
@@ -271,7 +271,10 @@ class Judge:
     def _end(self, job: Job) -> float:
         if job.completed_ms is None:
             return self._world.loop.time()
-        return self._world.remote.clock.moments(job.completed_ms)[0]
+        return self._world.remote.clock.reached(job.completed_ms, after=self._begin(job))
+
+    def _begin(self, job: Job) -> float:
+        return self._world.remote.clock.moments(job.created_ms)[0]
 
 
 def _suspended(resource: JobResource) -> bool:
