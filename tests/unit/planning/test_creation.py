@@ -16,13 +16,17 @@ from dispersed_operator.planning.vocabulary import (
     ClaimIntent,
     Created,
     Facts,
+    InspectContest,
     Problem,
     ReadListing,
     ReadServerTime,
     RecordCreate,
+    RememberSighting,
     Rest,
+    RestoreFinalizer,
     Situation,
 )
+from tests.support.adopters import adopter
 from tests.support.builders import (
     CREATED,
     JOB,
@@ -38,6 +42,7 @@ from tests.support.builders import (
     facts,
     memory,
     refused,
+    sighting,
     stranger,
 )
 
@@ -55,13 +60,29 @@ def test_with_every_precondition_met_the_first_attempt_is_claimed() -> None:
 
 
 @pytest.mark.failure_mode(11)
-def test_a_resource_whose_records_were_taken_away_before_our_eyes_needs_a_listing_begun_now() -> None:
-    """One that is kept from before may have been read while its job was still being committed."""
-    wanted = plan_job(a_job().resource, facts(memory=memory(traced=True)))
-    assert wanted == ReadListing(since=CREATED - 3600, begun_after=MONOTONIC, page_size=50)
+def test_a_resource_whose_records_were_taken_away_before_our_eyes_is_held_and_looked_for() -> None:
+    """A request may have been under way: its job may still be committed, and no listing of now could show it."""
+    seen = memory(traced=True, first_seen=NOW)
+    bare = a_job().resource
+    assert isinstance(plan_job(bare, facts(memory=seen)), RestoreFinalizer), "a deletion would let go of it"
+    soon = facts(at=NOW + 60, listing=a_listing(date=NOW + 60), memory=replace(seen, sightings=(sighting(NOW + 30),)))
+    assert isinstance(plan_job(a_job().held().resource, soon), RememberSighting)
+    proven = facts(
+        at=NOW + 450, listing=a_listing(date=NOW + 450), memory=replace(seen, sightings=(sighting(NOW + 420),))
+    )
+    assert isinstance(plan_job(a_job().held().resource, proven), ClaimIntent)
+
+
+@pytest.mark.failure_mode(11)
+def test_a_resource_that_names_the_job_that_it_wants_has_lost_no_create() -> None:
+    action = plan_job(adopter().resource, facts(memory=memory(traced=True)))
+    assert isinstance(action, InspectContest), "it takes a job over, and never sends a create"
+
+
+def test_a_new_resource_shares_the_listing_of_its_account() -> None:
     fresh = plan_job(a_job().resource, facts(memory=memory()))
     assert isinstance(fresh, ReadListing)
-    assert fresh.begun_after < MONOTONIC, "a new resource shares the listing of its account"
+    assert fresh.begun_after < MONOTONIC
 
 
 @pytest.mark.parametrize(
