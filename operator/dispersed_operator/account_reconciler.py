@@ -78,8 +78,8 @@ class AccountReconciler:
         wall: Callable[[], float],
         monotonic: Callable[[], float],
         on_change: Callable[[ResourceKey], None],
+        operator_namespace: str,
         api_server_cas: Sequence[str] = (),
-        operator_namespace: str = "dispersed-system",
     ) -> None:
         self._store = store
         self._kube = kube

@@ -169,7 +169,7 @@ class AccountBook:
     def facts_for(self, resource: JobResource) -> AccountFacts:
         """The account of a job as the job sees it now."""
         account = self.account_of(resource)
-        return self.facts(account) if account is not None else _closed(spelled(resource.accounts[0]), _TWO_DEFAULTS)
+        return self.facts(account) if account is not None else _closed(resource.accounts[0], _TWO_DEFAULTS)
 
     def get(self, account: ResourceKey) -> AccountSession | None:
         """The session of an account, None if none is open."""
@@ -200,7 +200,7 @@ class AccountBook:
         """The account as a job sees it now."""
         session = self._sessions.get(key)
         if session is None:
-            return _closed(spelled(key), self._problems.get(key) or self._missing(key))
+            return _closed(key, self._problems.get(key) or self._missing(key))
         clock = session.client.clock
         return AccountFacts(
             name=spelled(key),
@@ -233,10 +233,10 @@ _TWO_DEFAULTS = Problem(
 )
 
 
-def _closed(name: str, problem: Problem) -> AccountFacts:
+def _closed(key: ResourceKey, problem: Problem) -> AccountFacts:
     """An account that cannot be asked anything."""
     return AccountFacts(
-        name=name,
+        name=spelled(key),
         mark=None,
         blocker=problem,
         reachable=False,
@@ -244,6 +244,7 @@ def _closed(name: str, problem: Problem) -> AccountFacts:
         windows=NOWHERE,
         server_time=None,
         server_date_age=None,
+        shared=key.kind is Kind.CLUSTER_ACCOUNT,
     )
 
 

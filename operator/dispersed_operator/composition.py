@@ -19,7 +19,7 @@ from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.events import EventRecorder
 from dispersed_operator.kube.resources import NAMESPACES
 from dispersed_operator.kube.resync import Resync
-from dispersed_operator.model.keys import NAMESPACED_KINDS, Kind
+from dispersed_operator.model.keys import Kind
 from dispersed_operator.orphan_keeper import OrphanKeeper
 from dispersed_operator.orphans import Orphans
 from dispersed_operator.remote.transport import build_http_client
@@ -106,7 +106,8 @@ def listed_kinds(settings: Settings) -> tuple[Kind, ...]:
 
 def watched_kinds(settings: Settings) -> tuple[Kind, ...]:
     """What is watched: all of that, and orphans, which are the sweeper's alone."""
-    return NAMESPACED_KINDS if settings.namespaces else (*NAMESPACED_KINDS, Kind.CLUSTER_ACCOUNT, Kind.ORPHAN)
+    kinds = listed_kinds(settings)
+    return kinds if settings.namespaces else (*kinds, Kind.ORPHAN)
 
 
 def build_sweeper(

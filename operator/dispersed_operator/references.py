@@ -78,7 +78,7 @@ class References:
         if found.skipped:
             await self._statuses.tell(resource, EventReason.KEYS_SKIPPED, told(found.skipped), warning=True)
 
-    def _hide(self, key: ResourceKey, account: ResourceKey | None, values: frozenset[str]) -> None:
+    def _hide(self, key: ResourceKey, account: ResourceKey, values: frozenset[str]) -> None:
         """What an earlier attempt was given stays hidden as well: its output may still be shown."""
         for value in values:
             self._redactor.register(value, holder=str(key), group=str(account))

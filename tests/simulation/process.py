@@ -211,6 +211,7 @@ class SimulatedProcess:
             wall=self.wall,
             monotonic=now,
             on_change=self._account_changed,
+            operator_namespace=self.settings.operator_namespace,
         )
         self.resync = Resync(
             given.kube,

@@ -52,7 +52,8 @@ def test_a_default_that_appears_or_vanishes_later_takes_no_job_away(
 ) -> None:
     book = a_book(*existing)
     assert book.account_of(job.resource) == CLUSTER_DEFAULT
-    assert book.facts_for(job.resource).name == PAYER
+    seen = book.facts_for(job.resource)
+    assert (seen.name, seen.shared) == (PAYER, True), "a closed account is still known for what it is"
 
 
 @pytest.mark.failure_mode(55)

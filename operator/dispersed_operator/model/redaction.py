@@ -85,7 +85,7 @@ class Redactor:
         self._own: frozenset[str] = frozenset()
         self._held: dict[str, frozenset[Held]] = {}
         self._spelled: dict[str, tuple[str, ...]] = {}
-        self._ordered: tuple[str, ...] = ()
+        self._ordered: tuple[str, ...] | None = None
         self._views: dict[tuple[str | None, str | None], tuple[str, ...]] = {}
         for value in values:
             self.register(value)
@@ -99,13 +99,16 @@ class Redactor:
         if len(value) < SHORTEST_VALUE:
             return
         with self._lock:
-            self._spelled.setdefault(value, _spellings(value))
+            held = Held(holder, group)
+            if held in self._held.get(value, ()) or (not holder and value in self._own):
+                return
+            if value not in self._spelled:
+                self._spelled[value] = _spellings(value)
             if holder:
-                self._held[value] = self._held.get(value, frozenset()) | {Held(holder, group)}
+                self._held[value] = self._held.get(value, frozenset()) | {held}
             else:
                 self._own |= {value}
-                self._ordered = self._spellings_of(self._own)
-            self._views = {}
+            self._ordered, self._views = None, {}
 
     def forget(self, value: str, *, holder: str = "") -> None:
         """The holder no longer needs a value to be hidden; it is looked for until the last holder says so."""
@@ -115,19 +118,18 @@ class Redactor:
                 self._held[value] = left
             if not holder:
                 self._own -= {value}
-                self._ordered = self._spellings_of(self._own)
             if value not in self._own and not left:
                 self._spelled.pop(value, None)
-            self._views = {}
+            self._ordered, self._views = None, {}
 
     def clean(self, text: str) -> str:
         """The same text with every value of the operator's own and every credential-like part replaced."""
-        return without_shapes(_without(text, self._ordered))
+        return without_shapes(self.without_values(text))
 
     def without_values(self, text: str) -> str:
         """The same text with the operator's own values replaced: for whoever cleans it of something else afterwards,
         because a shape that is replaced may be a part of a value, whose rest would then not be recognised."""
-        return _without(text, self._ordered)
+        return _without(text, self._own_spellings())
 
     def clean_outside(self, text: str, *, holder: str | None = None, group: str | None = None) -> str:
         """The same for text that somebody else wrote: without the values of one holder either, or of all of a group;
@@ -137,6 +139,13 @@ class Redactor:
     def outside(self, group: str) -> Callable[[str], str]:
         """`clean_outside` for all text that comes in for a group."""
         return lambda text: self.clean_outside(text, group=group)
+
+    def _own_spellings(self) -> tuple[str, ...]:
+        ordered = self._ordered
+        if ordered is None:
+            with self._lock:
+                ordered = self._ordered = self._spellings_of(self._own)
+        return ordered
 
     def _view(self, holder: str | None, group: str | None) -> tuple[str, ...]:
         with self._lock:

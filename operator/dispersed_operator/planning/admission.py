@@ -1,8 +1,8 @@
 """May this namespace create with this shared account? `spec.allowedNamespaces` of a ClusterDispersedAccount.
 
-Invariants: a namespace that nothing allows may not; only what starts something new is asked here (C0, and adoption,
-which reaches a job by its uuid alone). A namespace that is no longer allowed keeps its jobs: they are still watched,
-shown, cancelled and deleted (protocol D1).
+Invariants: a namespace that nothing allows may not; only what starts something new asks (C0, and adoption, which
+reaches a job by its uuid alone). A namespace that is no longer allowed keeps its jobs: they are still watched, shown,
+cancelled and deleted (protocol D1).
 """
 
 from __future__ import annotations
@@ -20,11 +20,7 @@ from dispersed_operator.model.account import (
 from dispersed_operator.model.account_names import described
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.reasons import Reason
-from dispersed_operator.model.status import Phase
-from dispersed_operator.planning.vocabulary import Action, Created, Facts, InspectAdmission, Problem, Rest, Situation
-
-FRESH_SECONDS = 2.0
-AGAIN_SECONDS = 15.0
+from dispersed_operator.planning.vocabulary import Problem
 
 Labels = Mapping[str, str]
 
@@ -47,26 +43,6 @@ def barred(account: ResourceKey, namespace: str) -> Problem:
         f"spec.allowedNamespaces of the {described(account)} does not allow the namespace {namespace}: an "
         f"administrator must add {namespace} to its names, or give the namespace labels that its selector matches",
     )
-
-
-def plan_admission(facts: Facts) -> Action | None:
-    """What stands between the job's namespace and a shared account, or what to ask first; None if nothing does. The
-    answer is read again right before an intent, so it must not be older than a moment."""
-    if not facts.account.shared:
-        return None
-    admission = facts.admission
-    if admission is None or facts.now - admission.at > FRESH_SECONDS:
-        return InspectAdmission()
-    if admission.problem is None:
-        return None
-    situation = Situation(
-        phase=Phase.PENDING,
-        reason=admission.problem.reason,
-        message=admission.problem.message,
-        created=Created.NO,
-        stalled=True,
-    )
-    return Rest(situation, AGAIN_SECONDS)
 
 
 def _selects(selector: LabelSelector, labels: Labels) -> bool:

@@ -27,8 +27,8 @@ Allows = Callable[[JobResource], bool]
 def judge_contest(
     adopter: JobResource, job: RemoteJob | None, bodies: Collection[Body], *, cluster_id: str, allows: Allows
 ) -> Contest:
-    """`bodies` are all DispersedJobs that are known; `allows` tells whether the account of
-    a resource lets it adopt jobs. Without `job` the title is not asked whose it is."""
+    """`bodies` are all DispersedJobs that are known; `allows` tells whether the account of a resource lets it adopt
+    jobs. Without `job` the title is not asked whose it is."""
     others = [body for body in bodies if body["metadata"].get("uid") != adopter.uid]
     rivals = rivals_of(adopter, bodies)
     owned = (

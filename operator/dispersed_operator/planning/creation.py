@@ -13,7 +13,6 @@ from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
-from dispersed_operator.planning.admission import plan_admission
 from dispersed_operator.planning.cancellation import suspended
 from dispersed_operator.planning.identity import cancel_identities
 from dispersed_operator.planning.limits import exhausted
@@ -26,6 +25,7 @@ from dispersed_operator.planning.vocabulary import (
     ClaimIntent,
     Created,
     Facts,
+    InspectAdmission,
     Problem,
     ReadListing,
     ReadServerTime,
@@ -36,6 +36,8 @@ from dispersed_operator.planning.vocabulary import (
 
 LISTING_MARGIN_SECONDS = 3600
 UNSEEN_ATTEMPTS = 3
+ADMISSION_FRESH_SECONDS = 2.0
+ACCOUNT_AGAIN_SECONDS = 15.0
 LONGEST_RETRY_SECONDS = 3600
 RETRY_AFTER_SECONDS = {
     Refusal.VALIDATION: 300,
@@ -56,7 +58,7 @@ REFUSAL_REASONS = {
 
 def plan_creation(resource: JobResource, facts: Facts) -> Action:
     """The next step towards a job that certainly does not exist yet."""
-    blocker = plan_blocked(resource, facts) or plan_admission(facts)
+    blocker = plan_blocked(resource, facts) or _plan_admission(facts)
     if blocker is not None:
         return blocker
     account, own = facts.account, facts.memory.own
@@ -107,7 +109,7 @@ def plan_blocked(resource: JobResource, facts: Facts) -> Rest | None:
         message = f"nothing is created while {resource.key.name} carries the annotation dispersed.dev/paused"
         return wait_pending(Problem(Reason.PAUSED, message))
     if facts.account.blocker is not None:
-        return wait_pending(facts.account.blocker, after=15.0, account=True)
+        return wait_pending(facts.account.blocker, after=ACCOUNT_AGAIN_SECONDS, account=True)
     return _reference_to_mend(resource, facts)
 
 
@@ -126,6 +128,19 @@ def _unresolved(resource: JobResource, facts: Facts) -> Unresolved | None:
     """What is remembered of the references of the spec as it is now."""
     known = facts.memory.unresolved
     return known if known is not None and known.generation == resource.generation else None
+
+
+def _plan_admission(facts: Facts) -> Action | None:
+    """What stands between the job's namespace and a shared account, or what to ask first; None if nothing does. The
+    answer is read again right before an intent, so it must not be older than a moment."""
+    if not facts.account.shared:
+        return None
+    admission = facts.admission
+    if admission is None or facts.now - admission.at > ADMISSION_FRESH_SECONDS:
+        return InspectAdmission()
+    if admission.problem is None:
+        return None
+    return wait_pending(admission.problem, after=ACCOUNT_AGAIN_SECONDS, stalled=True)
 
 
 def _resolve_first(resource: JobResource, facts: Facts) -> Action | None:

@@ -140,9 +140,9 @@ def _expires_at(resource: JobResource, action: RecordCreate) -> str | None:
 def _is_as_sent(resource: JobResource, body_sha256: str, account: object) -> bool:
     """Whether the spec is what was sent, and to whom: an edit of `accountRef` that slipped in must stay open to be
     taken back, or nobody could ever end the job. For an adopted job nothing was sent; only the account matters."""
-    if resource.adopts is not None:
-        return account in {None, *resource.account_names}
-    return bool(body_sha256) and _digest(resource) == body_sha256 and account in {None, *resource.account_names}
+    if account not in {None, *resource.account_names}:
+        return False
+    return resource.adopts is not None or (bool(body_sha256) and _digest(resource) == body_sha256)
 
 
 def _digest(resource: JobResource) -> str | None:

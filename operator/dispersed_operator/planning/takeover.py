@@ -16,7 +16,7 @@ from dispersed_operator.model.observed import CreateRecord, JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.model.status import Phase
-from dispersed_operator.planning.creation import wait_pending
+from dispersed_operator.planning.creation import ACCOUNT_AGAIN_SECONDS, wait_pending
 from dispersed_operator.planning.deletion import end_job, let_go
 from dispersed_operator.planning.force import plan_force
 from dispersed_operator.planning.ownership import ADOPTED_ATTEMPT, adopted_token, adoption_mark, is_marked, objection
@@ -38,7 +38,6 @@ from dispersed_operator.planning.vocabulary import (
 
 REFUSED_AGAIN_SECONDS = 10.0
 MISSING_AGAIN_SECONDS = 60.0
-ACCOUNT_AGAIN_SECONDS = 15.0
 
 
 def plan_takeover(resource: JobResource, perceived: JobResource, facts: Facts) -> Action:

@@ -9,7 +9,8 @@ import pytest
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.status import Phase
-from dispersed_operator.planning.admission import FRESH_SECONDS, allowed_namespaces, barred, is_allowed
+from dispersed_operator.planning.admission import allowed_namespaces, barred, is_allowed
+from dispersed_operator.planning.creation import ADMISSION_FRESH_SECONDS
 from dispersed_operator.planning.job import plan_job
 from dispersed_operator.planning.vocabulary import (
     Admission,
@@ -80,7 +81,7 @@ def test_a_namespace_that_is_not_allowed_creates_nothing_and_says_what_an_admini
 
 def test_a_namespace_is_asked_about_before_anything_is_read_and_again_right_before_the_intent() -> None:
     asked = plan_job(a_job().resource, facts(account=ACCOUNT))
-    stale = Admission(None, MONOTONIC - FRESH_SECONDS - 0.1)
+    stale = Admission(None, MONOTONIC - ADMISSION_FRESH_SECONDS - 0.1)
     again = plan_job(a_job().resource, facts(account=ACCOUNT, listing=a_listing(), admission=stale))
     assert (asked, again) == (InspectAdmission(), InspectAdmission())
     ready = plan_job(a_job().resource, facts(account=ACCOUNT, listing=a_listing(), admission=ALLOWED))
