@@ -28,6 +28,7 @@ verifiably ended.
 _EXAMPLES = """\
 commands:
   run       watch DispersedJobs and DispersedAccounts and reconcile them, until SIGTERM
+  check     say whether all is there that an installation needs: cluster, rights, keys; changes nothing
   logs      print the output of a job's run, also of a job that ended
   reap      show remote jobs that nobody will end any more, and end them with --yes; needs only an API key
   conformance
@@ -39,6 +40,7 @@ commands:
 examples:
   dispersed-operator run                                 in a pod, with its service account
   dispersed-operator run --kubeconfig ~/.kube/config --namespaces team-a,team-b --log-format text
+  kubectl -n dispersed-system exec deploy/dispersed-operator -- dispersed-operator check
   dispersed-operator logs team-a/train                   the newest run of the job "train"
   dispersed-operator logs team-a/train --run 0a1b2c3d-…  one run by its uuid
   dispersed-operator reap                                what has outlived the lifetime in its title
@@ -62,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if parsed.command == "run":
             return _run(parsed)
+        if parsed.command == "check":
+            return _check(parsed)
         if parsed.command == "logs":
             return _logs(parsed)
         if parsed.command == "reap":
@@ -92,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", help=argparse.SUPPRESS)
     _add_run(commands)
+    _add_check(commands)
     _add_logs(commands)
     _add_reap(commands)
     _add_conformance(commands)
@@ -118,6 +123,20 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
             default=argparse.SUPPRESS,
             help=textwrap.fill(words, 90, break_on_hyphens=False).replace("%", "%%") + f"\n[{variable_name(field)}]\n",
         )
+
+
+def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = commands.add_parser(
+        "check",
+        usage="dispersed-operator check [flags]",
+        description="Say of everything that an installation needs whether it is there: API server, cluster id, kinds, "
+        "rights, namespaces, and for each account the Secret, the service, the key and the clock. Changes nothing. "
+        "Rights are those of whoever runs it: run it in the operator's pod. Exit code 1 if something is missing.",
+        allow_abbrev=False,
+    )
+    _add_output(check)
+    _add_settings(check, "namespaces", "operator_namespace", "cluster_id", "orphan_policy", "max_clock_offset_seconds")
+    _add_settings(check, "kubeconfig", "context", "kube_proxy", "remote_proxy", "remote_ca_file")
 
 
 def _add_logs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -245,6 +264,13 @@ def _run(parsed: argparse.Namespace) -> int:
     from dispersed_operator.app import run  # noqa: PLC0415 - help and refused settings need not load the whole operator
 
     return run(settings)
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    settings = _settings(parsed)
+    from dispersed_operator.check_command import check  # noqa: PLC0415 - as above
+
+    return asyncio.run(check(settings, as_json=parsed.output == "json"))
 
 
 def _logs(parsed: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""A client of the Dispersed API for a person who has only a key: no cluster, no resource, no Secret.
+"""A client of the Dispersed API for one command, also of a person who has only a key: no cluster, no Secret.
 
 Why it exists: `reap` and `conformance` must work when the cluster is gone. The key comes from two environment variables
 or two files, never from the command line, where every process of the machine could read it. Invariant: no text that
@@ -65,14 +65,23 @@ def load_key(
 
 @asynccontextmanager
 async def open_client(settings: Settings, key: KeyAtHand) -> AsyncIterator[DispersedClient]:
-    """A client for one command; proxy and certificate authorities are those of the operator's settings."""
-    credentials = key.credentials()
+    """A client for one command and the key at hand."""
+    async with connect(settings, base_url=key.base_url, credentials=key.credentials()) as client:
+        yield client
+
+
+@asynccontextmanager
+async def connect(settings: Settings, *, base_url: str, credentials: Credentials) -> AsyncIterator[DispersedClient]:
+    """A client for one command; proxy and certificate authorities are those of the operator's settings.
+
+    Raises SettingsError for an address that must not be used.
+    """
     proxy = settings.remote_proxy.get_secret_value() if settings.remote_proxy is not None else None
     authorities = str(settings.remote_ca_file) if settings.remote_ca_file is not None else None
     async with build_http_client(proxy=proxy, ca=authorities) as http:
         yield DispersedClient(
             http,
-            base_url=key.base_url,
+            base_url=base_url,
             credentials=credentials,
             clock=ServerClock(),
             limiter=Limiter(),

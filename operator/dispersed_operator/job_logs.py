@@ -13,18 +13,15 @@ import random
 from typing import Any
 
 from dispersed_operator.config import Settings
+from dispersed_operator.direct import connect
 from dispersed_operator.errors import KubernetesNotFound, OperatorError, RemoteError, SettingsError
 from dispersed_operator.kube.client import DISPERSED_JOBS, RESOURCES, SECRETS, KubeClient, Resource
 from dispersed_operator.kube.credentials import find_credentials
 from dispersed_operator.model.account import DEFAULT_BASE_URL
 from dispersed_operator.model.account_names import accounts_of, described
-from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.model.remote import RemoteRun
 from dispersed_operator.remote.client import DispersedClient
-from dispersed_operator.remote.clock import ServerClock
-from dispersed_operator.remote.limiter import Limiter
 from dispersed_operator.remote.signing import Credentials
-from dispersed_operator.remote.transport import build_http_client
 
 
 async def read_run_output(settings: Settings, *, job: str, run_uuid: str | None = None) -> str:
@@ -36,17 +33,7 @@ async def read_run_output(settings: Settings, *, job: str, run_uuid: str | None 
     if not namespace or not name or "/" in name:
         raise SettingsError("logs wants one job as NAMESPACE/NAME, for example team-a/train")
     job_uuid, base_url, credentials = await _find_remote_job(settings, namespace, name)
-    proxy = settings.remote_proxy.get_secret_value() if settings.remote_proxy is not None else None
-    authorities = str(settings.remote_ca_file) if settings.remote_ca_file is not None else None
-    async with build_http_client(proxy=proxy, ca=authorities) as http:
-        client = DispersedClient(
-            http,
-            base_url=base_url,
-            credentials=credentials,
-            clock=ServerClock(),
-            limiter=Limiter(),
-            outside=Redactor(settings.secret_texts).clean,
-        )
+    async with connect(settings, base_url=base_url, credentials=credentials) as client:
         try:
             run = await _read_run(client, job_uuid, run_uuid)
         except RemoteError as error:

@@ -10,7 +10,7 @@ The inputs, from settings, CRDs and what they name, and how each is driven:
 * signatures of all requests: as the proxy saw them;
 * settings: login in `remote_proxy` and in `kube_proxy` (also refused by the proxy, with its words), a value in
   a setting that does not exist, and in one that is malformed; the token of the operator's kubeconfig;
-* keys given to `reap` and `conformance` by the environment.
+* keys given to `reap` and `conformance` by the environment, and those that `check` reads.
 
 There is no other setting or field that takes a secret: `test_every_input_that_holds_a_secret_is_planted` says so.
 
@@ -203,6 +203,7 @@ def commands(stage: Stage) -> None:
     key = {"DISPERSED_PUBLIC_KEY": public, "DISPERSED_SECRET_KEY": secret}
     url = f"--base-url={world.simulator.base_url}"
     of_a_key = [("conformance", url, remote), ("reap", url, remote, "-o", "json")]
+    check = ("check", kubeconfig, remote, kube)
     of_the_job = ("logs", f"{world.namespace}/server", kubeconfig, remote, kube)
     wrong = {"DISPERSED_OPERATOR_NO_SUCH_SETTING": MARKS["secret key"]}
     settings = [
@@ -210,16 +211,16 @@ def commands(stage: Stage) -> None:
         ("run", f"--log-level={MARKS['env']}"),
     ]
     blocked = ("uninstall-check", kubeconfig, kube)
-    assert stage.commands([*of_a_key, of_the_job, ("version",)], key) == {0}
+    assert stage.commands([*of_a_key, of_the_job, check, (*check, "-o", "json"), ("version",)], key) == {0}
     assert stage.commands([blocked], {}) == {1}, "jobs live"
     assert stage.commands(settings, {}) == stage.commands([("run",)], wrong) == {2}
     stage.remote.answer("GET", 401, stored=False)  # of the account all is open to whoever has its key
-    assert stage.commands([*of_a_key, of_the_job], key) == {1}
+    assert stage.commands([*of_a_key, of_the_job, check], key) == {1}
     stage.remote.answer("GET", 500, stored=False)
-    assert stage.commands([of_the_job], {}) == {1}
+    assert stage.commands([of_the_job, check], {}) == {1}
     stage.remote.forward()
     refusing = stage.kube.answer("CONNECT", 407, shape="reason")
-    assert stage.commands([of_the_job, blocked], {}) == {1}
+    assert stage.commands([of_the_job, blocked, check], {}) == {1}
     assert refusing.hits
     stage.kube.forward()
 
@@ -342,7 +343,8 @@ def test_every_input_that_holds_a_secret_is_planted() -> None:
     secret_settings = {name for name, info in Settings.model_fields.items() if SecretStr in _parts(info.annotation)}
     assert secret_settings == {"remote_proxy", "kube_proxy"}
     commands_known = next(iter(build_parser()._subparsers._group_actions)).choices  # type: ignore[union-attr]
-    assert set(commands_known or ()) == {"run", "logs", "reap", "conformance", "uninstall-check", "version"}
+    known = {"run", "check", "logs", "reap", "conformance", "uninstall-check", "version"}
+    assert set(commands_known or ()) == known
 
 
 def _parts(annotation: object) -> tuple[object, ...]:

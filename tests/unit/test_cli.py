@@ -23,6 +23,7 @@ def test_the_help_names_every_command_the_environment_and_the_exit_codes(capsys:
     text = help_of([], capsys)
     for word in (
         "run",
+        "check",
         "logs",
         "reap",
         "conformance",
@@ -37,7 +38,7 @@ def test_the_help_names_every_command_the_environment_and_the_exit_codes(capsys:
 
 
 def test_every_line_of_help_fits_a_terminal_of_120_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["run"], ["logs"], ["reap"], ["conformance"], ["uninstall-check"], ["version"]):
+    for arguments in ([], ["run"], ["check"], ["logs"], ["reap"], ["conformance"], ["uninstall-check"], ["version"]):
         assert max(map(len, help_of(arguments, capsys).splitlines())) <= 120
 
 
@@ -72,6 +73,7 @@ def test_version_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["reap", "--wait-seconds", "0"],
         ["reap", "--wait-seconds", "soon"],
         ["reap", "-o", "yaml"],
+        ["check", "--yes"],
         ["conformance", "--yes"],
     ],
 )

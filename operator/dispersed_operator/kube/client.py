@@ -114,6 +114,11 @@ class KubeClient:
         """One object, read by quorum. `KubernetesNotFound` says that the server knows the kind, but not this object."""
         return await self._read(res.path(namespace=namespace, name=name), {}, deadline)
 
+    async def document(self, path: str, *, deadline: float = DEADLINE) -> JsonObject:
+        """What the server says of itself, as at `/version` or below `/openapi/v3`. A path that it does not serve is a
+        `KubernetesServerError` with status 404."""
+        return await self._read(path, {}, deadline)
+
     async def list_page(
         self,
         res: Resource,
