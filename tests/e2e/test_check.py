@@ -252,7 +252,7 @@ def test_an_api_server_that_is_not_there_is_one_failure_and_nothing_is_called_we
     config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{free_port()}"
     (tmp_path / "config").write_text(json.dumps(config))
     answer = check(installed, tmp_path, "--kubeconfig", str(tmp_path / "config"))
-    answer.the_failure("API server", "no answer")
+    answer.the_failure("API server", "no connection")
     assert answer.lines["ok"] == []
 
 

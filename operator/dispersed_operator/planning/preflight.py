@@ -71,7 +71,7 @@ def unreachable_line(source: str, error: str) -> Line:
     """Nothing could be asked."""
     return fail(
         "API server",
-        f"it gives no answer to {source} ({error}); nothing else was looked at",
+        f"of no use with {source} ({error}); nothing else was looked at",
         "check address, certificate authority and token there, and --kubeconfig, --context and --kube-proxy",
     )
 
