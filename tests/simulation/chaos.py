@@ -1,13 +1,14 @@
 """The chaos run: many episodes, one after the other, with figures and a result file.
 
     python -m tests.simulation.chaos --episodes 100000 --seed 1 --result chaos.json
-    python -m tests.simulation.chaos --episodes 100000 --resume chaos.json
+    python -m tests.simulation.chaos --episodes 100000 --resume chaos.json [--again]
     python -m tests.simulation.chaos --replay 17:0,3,8
 
 A run can be stopped with SIGINT or SIGTERM at any time, or stops itself after some failures: the result file says how
-far it came, and `--resume` goes on there. Without such a file it begins one. Several workers play rounds of seeds side
-by side; an episode is the same wherever it is played. The order of Python's sets depends on the hash seed, so the
-program starts itself again with a fixed one.
+far it came, and `--resume` goes on there. Without such a file it begins one. With `--again` what failed so far is
+played once more first, each plan as a whole, and what passes is told apart: somebody mended what was found. Several
+workers play rounds of seeds side by side; an episode is the same wherever it is played. The order of Python's sets
+depends on the hash seed, so the program starts itself again with a fixed one.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1, help="how many processes of this machine play episodes")
     parser.add_argument("--processes", type=int, choices=(1, 2), help="operators at once; default: as the seed says")
     parser.add_argument("--resume", type=Path, help="go on with this result file, or begin it")
+    parser.add_argument("--again", action="store_true", help="first play again what failed so far")
     parser.add_argument("--result", type=Path, help="where the result goes")
     parser.add_argument("--replay", help="play one plan and print its trace: SEED or SEED:ITEM,ITEM,…")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="break the protocol in this way")
@@ -101,6 +103,8 @@ class _Run:
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
+        if self._options.again:
+            self._play_again()
         if self._options.workers == 1:
             self._count(map(_play, self._rounds(length=1)))
         else:
@@ -109,6 +113,16 @@ class _Run:
         self._save()
         _report(self._tally)
         return 1 if self._tally.failures else 0
+
+    def _play_again(self) -> None:
+        tally = self._tally
+        make = MUTANTS[tally.mutant] if tally.mutant else SimulatedProcess
+        plans = [(failure, int(failure["address"].partition(":")[0])) for failure in tally.failures]
+        results = [
+            (failure, play(make_plan(seed, processes=tally.processes), make_process=make)) for failure, seed in plans
+        ]
+        tally.settle([failure for failure, result in results if not result.violations])
+        self._failed_before = len(tally.failures)
 
     def _rounds(self, *, length: int) -> Iterator[_Round]:
         tally, end = self._tally, self._tally.first_seed + self._options.episodes

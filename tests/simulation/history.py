@@ -115,6 +115,8 @@ class History:
                 life.forced = now
             if life.suspended_at and not body["spec"].get("suspend"):
                 life.wishes += 1
+            if not _outlived(body):
+                life.kept = None
             life.last = body
 
     def owner_of(self, job: Job) -> Life | None:
@@ -141,7 +143,7 @@ class History:
 
     def _note_spec(self, life: Life, body: Body, now: float) -> None:
         spec = body["spec"]
-        if spec.get("deletionPolicy") == "Orphan" and life.kept is None:
+        if _outlived(body) and life.kept is None:
             life.kept = now
         if spec.get("limits") and life.limited is None:
             life.limited = now
@@ -149,6 +151,10 @@ class History:
 
 def _deleting(body: Body) -> bool:
     return bool(body["metadata"].get("deletionTimestamp"))
+
+
+def _outlived(body: Body) -> bool:
+    return bool(body["spec"].get("deletionPolicy") == "Orphan")
 
 
 def _is_held(body: Body) -> bool:

@@ -55,6 +55,25 @@ def test_a_run_that_failed_goes_on_after_the_failure(tmp_path: Path) -> None:
     assert counts == [1, 2]
 
 
+def test_what_failed_is_played_again_when_asked_and_what_passes_is_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "chaos.json"
+    mutant = ("--mutant", "ignore-the-cluster-id", "--no-shrink", "--stop-after", "1")
+    chaos(*mutant, "--episodes", "9", "--resume", str(path))
+    broken = json.loads(path.read_text())
+    assert (broken["violations"], broken["settled"]) == (1, [])
+
+    still = chaos(*mutant, "--episodes", str(broken["episodes"]), "--resume", str(path), "--again")
+    assert still.returncode == 1, "the operator is as broken as before"
+    assert json.loads(path.read_text())["failures"] == broken["failures"]
+
+    path.write_text(json.dumps(broken | {"mutant": None}))
+    mended = chaos("--episodes", str(broken["episodes"]), "--resume", str(path), "--again")
+    after = json.loads(path.read_text())
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    assert (after["violations"], after["settled"]) == (0, broken["failures"])
+    assert after["episodes"] == broken["episodes"]
+
+
 def test_a_result_file_names_neither_host_nor_path(tmp_path: Path) -> None:
     path = tmp_path / "chaos.json"
     chaos("--episodes", "1", "--resume", str(path))
