@@ -1,9 +1,9 @@
 """The composition root: builds the rooms, starts them in order, and stops them in order.
 
-Start: logs, health, Kubernetes client, cluster identity, own LIST (the barrier), watch, workers. Nothing is reconciled
-before the barrier has passed. Stop: intake, watch, requests in flight (45 s), workers, accounts, sessions. A job is
-never cancelled because the operator stops. The process ends with a failure if the watch dies, if the API server's state
-went back in time, or if a worker dies: a fresh process starts clean.
+Start: logs, health, Kubernetes client, cluster identity, leadership, own LIST (the barrier), watch, workers. Nothing is
+reconciled before the barrier has passed. Stop: intake, watch, requests in flight (45 s), workers, Lease, sessions. No
+job is ever cancelled because the operator stops. The process ends with a failure if the watch dies, if the API server's
+state went back in time, if a worker dies, or if the Lease is lost: a fresh process starts clean.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from dispersed_operator.account_reconciler import AccountReconciler
 from dispersed_operator.accounts import AccountBook
 from dispersed_operator.composition import (
     build_sweeper,
+    event_recorder,
     health_server,
     identify_cluster,
+    leadership,
     listed_kinds,
     remote_http_client,
     watched_kinds,
@@ -42,9 +44,7 @@ from dispersed_operator.gauges import Gauges
 from dispersed_operator.intents import Intents
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.credentials import Credentials, authorities, find_credentials
-from dispersed_operator.kube.events import EventRecorder
 from dispersed_operator.kube.resync import Resync
-from dispersed_operator.leadership import SoleLeader
 from dispersed_operator.model.keys import ACCOUNT_KINDS, Kind, ResourceKey
 from dispersed_operator.model.observed import PendingCreate
 from dispersed_operator.model.redaction import Redactor
@@ -57,7 +57,6 @@ from dispersed_operator.sweeper import Sweeper
 from dispersed_operator.telemetry.health import LoopLag
 from dispersed_operator.telemetry.logs import configure_logs
 from dispersed_operator.telemetry.metrics import Metrics
-from dispersed_operator.telemetry.vocabulary import EventResult
 from dispersed_operator.workers import Workers
 from dispersed_operator.workqueue import Lane, WorkQueue
 
@@ -131,8 +130,9 @@ class App:
             raise SettingsError(f"cannot serve health on {where}: {error.strerror}; set --health-port") from None
         try:
             self._spawn(self._lag.run())
-            if await self._until_stop(self._identify(kube)):
+            if await self._until_stop(self._identify(kube)) or await self._until_stop(self._leader.acquire()):
                 return
+            self._spawn(self._leader.keep())
             self._reconcilers(kube)
             self._spawn(self._resync.run())
             if await self._until_stop(self._resync.barrier.wait()):
@@ -150,7 +150,7 @@ class App:
     def _build(self, kube: KubeClient, http: httpx.AsyncClient) -> None:
         """Everything that does not need the cluster's identity."""
         settings = self._settings
-        self._leader = SoleLeader(time.monotonic)
+        self._leader = leadership(settings, kube)
         self._book = AccountBook(
             windows_for=settings.windows_for,
             exists=lambda key: self._store.get(key) is not None,
@@ -166,13 +166,7 @@ class App:
             redactor=self._redactor,
             fatal=self._fail,
         )
-        self._recorder = EventRecorder(
-            kube,
-            instance=settings.holder,
-            clock=time.time,
-            on_success=lambda: self._metrics.event_recorded(EventResult.RECORDED),
-            on_failure=lambda _reason: self._metrics.event_recorded(EventResult.DROPPED),
-        )
+        self._recorder = event_recorder(settings, kube, self._metrics)
         self._statuses = StatusWriter(
             store=self._store,
             kube=kube,
@@ -239,7 +233,7 @@ class App:
             resync=self._resync,
             edge=self._edge,
             workers=self._workers,
-            leading=lambda: self._leader.leading,
+            leader=self._leader,
             stopping=self._stop.is_set,
         )
 
@@ -352,6 +346,8 @@ class App:
             self._queue.add(job, Lane.LIFECYCLE)
 
     async def _reconcile(self, key: ResourceKey) -> Outcome:
+        if not self._leader.leading:
+            return Outcome(failed=True)  # a process that was stopped wakes up here; it is about to end
         if key.kind in ACCOUNT_KINDS:
             return Outcome(after=await self._accounts.reconcile(key), urgent=True)
         outcome = await self._jobs.reconcile(key)
@@ -392,6 +388,7 @@ class App:
         await self._workers.stop(max(1.0, deadline - time.monotonic()))
         if creates is not None:
             await self._abandoned.close()
+        await self._leader.release()
         for session in self._book.sessions():
             await session.close()
         for task in self._background:

@@ -135,7 +135,8 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         allow_abbrev=False,
     )
     _add_output(check)
-    _add_settings(check, "namespaces", "operator_namespace", "cluster_id", "orphan_policy", "max_clock_offset_seconds")
+    _add_settings(check, "namespaces", "operator_namespace", "cluster_id", "leader_elect", "orphan_policy")
+    _add_settings(check, "max_clock_offset_seconds")
     _add_settings(check, "kubeconfig", "context", "kube_proxy", "remote_proxy", "remote_ca_file")
 
 

@@ -19,6 +19,7 @@ from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.events import EventRecorder
 from dispersed_operator.kube.resources import NAMESPACES
 from dispersed_operator.kube.resync import Resync
+from dispersed_operator.leadership import Election, Leadership, SoleLeader
 from dispersed_operator.model.keys import Kind
 from dispersed_operator.orphan_keeper import OrphanKeeper
 from dispersed_operator.orphans import Orphans
@@ -29,9 +30,11 @@ from dispersed_operator.sweep_cancels import SweepCancels
 from dispersed_operator.sweeper import LookFor, Sweeper, SweepSettings
 from dispersed_operator.telemetry.health import HealthServer, LoopLag, must_be_younger, must_hold
 from dispersed_operator.telemetry.metrics import Metrics
+from dispersed_operator.telemetry.vocabulary import EventResult
 from dispersed_operator.workers import Workers
 
 STUCK_SECONDS = 300.0
+LEASE_SILENT_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +65,32 @@ def remote_http_client(settings: Settings) -> httpx.AsyncClient:
     )
 
 
+def leadership(settings: Settings, kube: KubeClient) -> Leadership:
+    """Who leads: this process alone, or whoever holds the Lease."""
+    if not settings.leader_elect:
+        return SoleLeader(time.monotonic)
+    return Election(
+        kube,
+        namespace=settings.operator_namespace,
+        name=settings.lease_name,
+        me=settings.holder,
+        monotonic=time.monotonic,
+        wall=time.time,
+        random=random.random,
+    )
+
+
+def event_recorder(settings: Settings, kube: KubeClient, metrics: Metrics) -> EventRecorder:
+    """What writes Events, and counts them."""
+    return EventRecorder(
+        kube,
+        instance=settings.holder,
+        clock=time.time,
+        on_success=lambda: metrics.event_recorded(EventResult.RECORDED),
+        on_failure=lambda _reason: metrics.event_recorded(EventResult.DROPPED),
+    )
+
+
 def health_server(
     settings: Settings,
     *,
@@ -71,21 +100,27 @@ def health_server(
     resync: Resync,
     edge: Edge,
     workers: Workers,
-    leading: Callable[[], bool],
+    leader: Leadership,
     stopping: Callable[[], bool],
 ) -> HealthServer:
-    """Health and metrics: what makes this process alive, and what makes it ready."""
+    """Health and metrics: what makes this process alive, and what makes it ready: to work, or to take over at once."""
+
+    def works(holds: Callable[[], bool]) -> Callable[[], bool]:
+        return lambda: not leader.leading or holds()
+
     live = (
         lag.check(),
         must_hold("stopping", lambda: not stopping(), "the process is stopping"),
-        must_be_younger("resync", resync.idle_for, settings.resync_seconds * 3 + 60),
+        must_be_younger(
+            "resync", lambda: resync.idle_for() if leader.leading else None, settings.resync_seconds * 3 + 60
+        ),
         must_be_younger("queue", workers.stuck_for, STUCK_SECONDS),
     )
     ready = (
-        must_hold("barrier", resync.barrier.is_set, "the first listing is not complete"),
-        must_hold("watch", lambda: edge.ready, "not every kind is watched"),
-        must_hold("workers", lambda: workers.alive, "the workers are not running"),
-        must_hold("leading", leading, "another process leads"),
+        must_hold("barrier", works(resync.barrier.is_set), "the first listing is not complete"),
+        must_hold("watch", works(lambda: edge.ready), "not every kind is watched"),
+        must_hold("workers", works(lambda: workers.alive), "the workers are not running"),
+        must_be_younger("lease", leader.silent_for, LEASE_SILENT_SECONDS),
     )
     return HealthServer(
         host=settings.health_host,

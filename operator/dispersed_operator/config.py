@@ -107,6 +107,17 @@ class Settings(BaseSettings):
         "eight random characters.",
     )
 
+    leader_elect: bool = Field(
+        False,
+        description="true: hold a Lease, so that of several replicas one works and the others stand by. Needed where "
+        "there is more than one.",
+    )
+    lease_name: str = Field(
+        "dispersed-operator",
+        description="Name of that Lease, in the operator's namespace. Installations that share the namespace need "
+        "different ones.",
+    )
+
     workers: int = Field(16, ge=1, le=256, description="Resources reconciled at the same time.")
     reconcile_deadline_seconds: Seconds = Field(
         180.0, ge=60, description="Longest time of one reconcile; the resource is queued again after it."
@@ -193,6 +204,13 @@ class Settings(BaseSettings):
     def _check_operator_namespace(cls, value: str) -> str:
         if _DNS_LABEL.fullmatch(value) is None:
             raise ValueError("must be the name of a namespace: lower-case letters, digits and '-'")
+        return value
+
+    @field_validator("lease_name")
+    @classmethod
+    def _check_lease_name(cls, value: str) -> str:
+        if _DNS_LABEL.fullmatch(value) is None:
+            raise ValueError("must be the name of a Lease: lower-case letters, digits and '-', at most 63")
         return value
 
     @field_validator("cluster_id", "holder")

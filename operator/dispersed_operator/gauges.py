@@ -41,7 +41,9 @@ class Gauges:
         """Set every computed gauge to what is true now."""
         for lane in Lane:
             self._metrics.queue_state(lane, depth=self._queue.depth(lane), oldest_seconds=self._queue.oldest_age())
-        self._metrics.ready(ready=self._resync.barrier.is_set() and self._leading())
+        leading = self._leading()
+        self._metrics.leading(leading=leading)
+        self._metrics.ready(ready=self._resync.barrier.is_set() and leading)
         if self._resync.barrier.is_set():
             for kind in self._resync.kinds:
                 self._metrics.resync_age(kind, self._resync.age())

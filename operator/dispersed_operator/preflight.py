@@ -40,7 +40,9 @@ async def server_version(kube: KubeClient) -> str:
 
 async def cluster_lines(kube: KubeClient, settings: Settings, version: str) -> tuple[Line, ...]:
     """Everything about the cluster, whose API server answered with this version."""
-    needed = needed_rights(settings.namespaces)
+    needed = needed_rights(
+        settings.namespaces, election_in=settings.operator_namespace if settings.leader_elect else None
+    )
     kinds = await _kinds(kube, settings)
     try:
         user, granted = await _user(kube), await _granted(kube, needed)

@@ -67,8 +67,14 @@ OVER_THE_CLUSTER = (
 """What it does besides, unless it serves some namespaces only."""
 
 
-def needed_rights(namespaces: Sequence[str]) -> tuple[ScopedRight, ...]:
-    """The rights of an installation for these namespaces; empty: for the whole cluster."""
+OF_THE_ELECTION = _rights("coordination.k8s.io", ("leases",), ("get", "create", "patch"))
+"""What several replicas do in the operator's own namespace."""
+
+
+def needed_rights(namespaces: Sequence[str], *, election_in: str | None = None) -> tuple[ScopedRight, ...]:
+    """The rights of an installation for these namespaces; empty: for the whole cluster. `election_in`: the operator's
+    own namespace, if several replicas elect a leader."""
+    election = tuple(ScopedRight(right, election_in) for right in OF_THE_ELECTION) if election_in is not None else ()
     if namespaces:
-        return tuple(ScopedRight(right, namespace) for namespace in namespaces for right in IN_NAMESPACES)
-    return tuple(ScopedRight(right) for right in (*IN_NAMESPACES, *OVER_THE_CLUSTER))
+        return tuple(ScopedRight(right, namespace) for namespace in namespaces for right in IN_NAMESPACES) + election
+    return tuple(ScopedRight(right) for right in (*IN_NAMESPACES, *OVER_THE_CLUSTER)) + election

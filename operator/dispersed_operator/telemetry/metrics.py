@@ -185,6 +185,7 @@ class Metrics:
         self._live_jobs = self._gauge(prefix + "live_jobs", "Live remote jobs of resources.")
         self._hourly_rate = self._gauge(prefix + "hourly_rate_usd", "Sum of the hourly rates of running jobs, in USD.")
         self._ready = self._gauge(prefix + "ready", "1 once the first complete LIST was read and this process leads.")
+        self._leading = self._gauge(prefix + "leading", "1 if this process works, 0 if it stands by.")
         self._info = self._gauge(prefix + "build_info", "Always 1; the label carries the version.", ("version",))
 
     # -- the queue ----------------------------------------------------------------------------------------------------
@@ -345,6 +346,10 @@ class Metrics:
     def ready(self, *, ready: bool) -> None:
         """Whether this process reconciles."""
         self._ready.set(int(ready))
+
+    def leading(self, *, leading: bool) -> None:
+        """Whether this process holds the Lease, or needs none."""
+        self._leading.set(int(leading))
 
     def build_info(self, version: str) -> None:
         """The version of this process."""

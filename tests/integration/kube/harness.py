@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,9 +16,14 @@ from dispersed_devenv.controlplane import ControlPlane
 from dispersed_operator.edge import Edge
 from dispersed_operator.kube.client import DISPERSED_JOBS, KubeClient
 from dispersed_operator.kube.credentials import Credentials, Kubeconfig
+from dispersed_operator.leadership import Election
+from dispersed_operator.planning.election import Terms
 from tests.integration.crds.objects import job
 
 Json = dict[str, Any]
+
+LEASE_NAME = "operator"
+QUICK = Terms(duration=2.0, give_up=1.2, retry=0.2)
 
 PATIENCE = 60.0
 """Seconds after which a condition is taken for one that never comes true."""
@@ -38,6 +44,20 @@ async def client_for(kubeconfig: Path) -> AsyncIterator[KubeClient]:
     configuration = await credentials_for(kubeconfig).configuration()
     async with KubeClient(configuration, random=random.random) as client:
         yield client
+
+
+def candidate(kube: KubeClient, namespace: str, me: str, *, terms: Terms = QUICK) -> Election:
+    """One that wants the Lease of this namespace."""
+    return Election(
+        kube,
+        namespace=namespace,
+        name=LEASE_NAME,
+        me=me,
+        monotonic=time.monotonic,
+        wall=time.time,
+        random=random.random,
+        terms=terms,
+    )
 
 
 async def create_job(client: KubeClient, namespace: str, name: str = "train", **metadata: Any) -> Json:

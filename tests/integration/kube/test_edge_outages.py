@@ -1,4 +1,4 @@
-"""The edge through outages: the API server goes away and comes back, the CRDs come late."""
+"""The edge and the election through outages: the API server goes away and comes back, the CRDs come late."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 from dispersed_devenv.controlplane import ControlPlane
 from dispersed_operator.kube.client import DISPERSED_JOBS
+from dispersed_operator.leadership import LeadershipLost
 from dispersed_operator.model.keys import NAMESPACED_KINDS
-from tests.integration.kube.harness import client_for, create_job, new_namespace, until, watching
+from tests.integration.kube.harness import candidate, client_for, create_job, new_namespace, until, watching
 from tests.integration.kube.lagging import lagging_server
 from tests.support.controlplane import CRDS, temporary_control_plane
 
@@ -77,3 +78,20 @@ async def test_watching_goes_on_after_the_api_server_was_away(plane: ControlPlan
         await client.get(DISPERSED_JOBS, namespace=namespace, name="before", deadline=60.0)
         await create_job(client, namespace, "after")
         await until(lambda: watcher.saw("after"))
+
+
+async def test_a_leader_without_an_api_server_gives_up_before_anybody_may_follow(plane: ControlPlane) -> None:
+    namespace = new_namespace(plane)
+    async with client_for(plane.kubeconfig) as client:
+        leader = candidate(client, namespace, "first")
+        await leader.acquire()
+        await asyncio.to_thread(plane.kill_apiserver)
+        try:
+            with pytest.raises(LeadershipLost, match="was not renewed"):
+                await asyncio.wait_for(leader.keep(), 60)
+            assert not leader.leading
+        finally:
+            await asyncio.to_thread(plane.start_apiserver)
+        follower = candidate(client, namespace, "second")
+        await follower.acquire()
+        assert follower.leading
