@@ -334,6 +334,8 @@ def default_text(info: FieldInfo) -> str:
     default = info.default
     if info.default_factory is not None or default is None or default == ():
         return ""
+    if isinstance(default, bool):
+        return str(default).lower()
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 

@@ -60,6 +60,8 @@ def test_each_process_gets_a_holder_name_of_its_own() -> None:
         ("cluster_id", "x" * 65, "1 to 64 letters, digits"),
         ("cluster_id", "trailing\n", "1 to 64 letters, digits"),
         ("holder", "a|b", "1 to 64 letters, digits"),
+        ("leader_elect", "perhaps", "valid boolean"),
+        ("lease_name", "Operator_1", "name of a Lease"),
         ("namespaces", "Team_A", "name of a namespace"),
         ("namespaces", "a,a", "name each once"),
         ("health_port", "65536", "less than or equal to 65535"),

@@ -86,6 +86,17 @@ def test_two_processes_never_overlap_in_a_roll_out() -> None:
     assert deployment()["spec"]["strategy"] == {"type": "Recreate"}
 
 
+def test_two_replicas_elect_by_the_settings_of_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    patch = yaml.safe_load((MANIFESTS / "components" / "high-availability" / "replicas.yaml").read_text())
+    assert patch["spec"]["replicas"] == 2
+    assert patch["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert not load_settings().leader_elect, "one replica needs no Lease"
+    (container,) = patch["spec"]["template"]["spec"]["containers"]
+    for entry in container["env"]:
+        monkeypatch.setenv(entry["name"], entry["value"])
+    assert (load_settings().leader_elect, load_settings().lease_name) == (True, "dispersed-operator")
+
+
 def test_the_pod_is_restricted() -> None:
     (namespace,) = documents("namespace.yaml")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"

@@ -45,6 +45,7 @@ def overlays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "base": manifests / "base",
         "cluster-wide": manifests / "overlays" / "cluster-wide",
+        "high-availability": manifests / "overlays" / "high-availability",
         "everything": everything,
         "namespaced": namespaced,
         "reaper": manifests / "reaper",

@@ -39,6 +39,14 @@ REFUSED: dict[str, tuple[Body, str]] = {
         {"extraEnv": [{"name": "DISPERSED_OPERATOR_NAMESPACES", "value": "team-a"}]},
         "at '/extraEnv/0/name'",
     ),
+    "an election by the back door": (
+        {"extraEnv": [{"name": "DISPERSED_OPERATOR_LEADER_ELECT", "value": "true"}]},
+        "at '/extraEnv/0/name'",
+    ),
+    "two replicas that are one": (
+        {"highAvailability": {"enabled": True, "replicas": 1}},
+        "at '/highAvailability/replicas'",
+    ),
     "a digest that is none": ({"image": {"digest": "sha256:abc"}}, "at '/image/digest'"),
     "a pull policy that is none": ({"image": {"pullPolicy": "Sometimes"}}, "at '/image/pullPolicy'"),
     "no resource requests": ({"resources": {"requests": None}}, "at '/resources'"),

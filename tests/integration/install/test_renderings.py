@@ -17,12 +17,15 @@ from tests.support.rendering import NAMESPACE, Body, is_hook, name_of, normalise
 
 EVERYTHING = (
     "--set=networkPolicy.enabled=true,podDisruptionBudget.enabled=true,serviceMonitor.enabled=true",
-    "--set=prometheusRule.enabled=true,userRoles.enabled=true",
+    "--set=prometheusRule.enabled=true,userRoles.enabled=true,highAvailability.enabled=true",
 )
 NAMESPACED = ("--set=namespaces={team-a}", f"--set=clusterId={CLUSTER_ID}")
 FLAGS = {
     "base": (),
     "cluster-wide": ("--set=userRoles.enabled=true",),
+    "high-availability": (
+        "--set=userRoles.enabled=true,highAvailability.enabled=true,podDisruptionBudget.enabled=true",
+    ),
     "everything": EVERYTHING,
     "namespaced": NAMESPACED,
 }
@@ -39,6 +42,7 @@ MORE_FLAGS = {
         f"--set-json=extraVolumeMounts={json.dumps([{'name': 'ca', 'mountPath': '/etc/ca'}])}",
         f"--set-json=tolerations={json.dumps([{'operator': 'Exists'}])}",
         "--set=imagePullSecrets[0].name=pull,priorityClassName=system-cluster-critical,podLabels.team=gpu",
+        "--set=highAvailability.enabled=true,highAvailability.replicas=3",
         "--set=nodeSelector.disk=ssd,image.pullPolicy=Always,podAnnotations.note=x",
     ),
 }

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dispersed_operator.model.rights import IN_NAMESPACES, OVER_THE_CLUSTER, Right, ScopedRight, needed_rights
+from dispersed_operator.model.rights import (
+    IN_NAMESPACES,
+    OF_THE_ELECTION,
+    OVER_THE_CLUSTER,
+    Right,
+    ScopedRight,
+    needed_rights,
+)
 
 MANIFESTS = Path(__file__).resolve().parents[3] / "manifests"
 
@@ -40,12 +47,21 @@ def test_for_some_namespaces_nothing_over_the_cluster_is_needed() -> None:
     assert not {item.right for item in needed} & set(OVER_THE_CLUSTER)
 
 
+def test_the_component_for_two_replicas_grants_what_an_election_needs_in_the_operators_namespace() -> None:
+    role = MANIFESTS / "components" / "high-availability" / "role.yaml"
+    assert granted(role, "Role") == sorted(OF_THE_ELECTION)
+    for namespaces in ((), ("team-a",)):
+        more = set(needed_rights(namespaces, election_in="operators")) - set(needed_rights(namespaces))
+        assert more == {ScopedRight(right, "operators") for right in OF_THE_ELECTION}
+
+
 @pytest.mark.parametrize(
     ("right", "namespace", "words"),
     [
         (IN_NAMESPACES[0], None, "get dispersedjobs.dispersed.dev --all-namespaces"),
         (Right("", "secrets", "get"), "team-a", "get secrets --namespace=team-a"),
         (Right("", "namespaces", "get"), None, "get namespaces"),
+        (OF_THE_ELECTION[0], "operators", "get leases.coordination.k8s.io --namespace=operators"),
         (
             Right("dispersed.dev", "dispersedorphans", "patch", "status"),
             None,
