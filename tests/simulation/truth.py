@@ -252,9 +252,13 @@ class Judge:
         return life.copied_from if life is not None else ()
 
     def _is_ambiguous(self, resource: JobResource) -> bool:
-        """A copy whose records name nobody's job any more, and that says so: a person must say whose it is."""
-        ambiguous = _reason(resource) == Reason.OWNERSHIP_AMBIGUOUS
-        return ambiguous and bool(self._copied(resource)) and self._lost_its_origin(resource)
+        """A copy whose records name nobody's job any more, or a resource that was edited and lost the records of what
+        was sent before the edit, and that says so: a person must say whose the job is."""
+        if _reason(resource) != Reason.OWNERSHIP_AMBIGUOUS:
+            return False
+        if self._copied(resource):
+            return self._lost_its_origin(resource)
+        return resource.generation > 1 and bool(self._world.history.lives[resource.uid].records_lost)
 
     def _lost_its_origin(self, resource: JobResource) -> bool:
         """Whether the object that the intent names is gone and this one does not stand in its place, or no intent
