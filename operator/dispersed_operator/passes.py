@@ -89,7 +89,8 @@ def remembered(memory: Memory, resource: JobResource, server_time: float | None,
     """Memory brought up to date with the resource: sightings belong to one pending create, and its loss has a first
     sight. The pending create is the one that planning asks about, or a proof could never be completed."""
     resource = perceive(resource, cluster_id, memory.inspected)
-    if resource.intent is not None or resource.record is not None:
+    held = resource.has_finalizer and not resource.inherited
+    if held or resource.intent is not None or resource.record is not None:
         memory = replace(memory, traced=True)
     memory = _without_stale_sight(_settled(memory, resource), resource)
     doomed = resource.deleting

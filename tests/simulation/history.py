@@ -95,6 +95,8 @@ class History:
             life.records_lost.append(now)
         if old.has_finalizer and not new.has_finalizer:
             life.forced = now
+            if life.stripped and not _records(after):  # the last trace of what was thrown away before
+                life.records_lost.append(now)
 
     def went_back(self) -> None:
         """etcd was restored: objects are gone or back again, and what was written since is lost."""

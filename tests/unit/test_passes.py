@@ -112,5 +112,6 @@ def test_an_intent_that_is_not_sent_yet_outlives_the_record_of_an_earlier_job() 
 def test_that_a_resource_had_records_is_remembered_when_they_are_gone() -> None:
     """Its next create must not rest on a listing from before."""
     assert not _next(memory(), a_job().resource).traced
-    seen = _next(memory(), _recorded())
-    assert _next(seen, a_job().resource).traced
+    for trace in (_recorded(), a_job().intent().resource, a_job().held().resource):
+        assert _next(_next(memory(), trace), a_job().resource).traced
+    assert not _next(memory(), a_job().paused().resource).traced

@@ -49,8 +49,8 @@ def newest_pending(resource: JobResource, memory: Memory) -> PendingCreate | Non
 
 
 def _bared_create(resource: JobResource, memory: Memory) -> PendingCreate | None:
-    """What may have been created for a resource that this process saw with an intent or a record, and that has no trace
-    of us any more: somebody took them all, perhaps while a request was under way (failure mode 11)."""
+    """What may have been created for a resource that this process saw with a trace of us, and that has none any more:
+    somebody took them all, perhaps while a request was under way (failure mode 11)."""
     bare = resource.intent is None and resource.record is None and not resource.inherited and resource.adopts is None
     return LOST_RECORD if memory.traced and bare else None
 

@@ -79,7 +79,8 @@ class Unresolved:
 class Memory:
     """What the reconciler remembers of one resource between passes. Losing it costs time, never safety.
 
-    Create: `own` is the journal of an intent that this process won; `last_post` when its POST ended (monotonic).
+    Create: `own` is the journal of an intent that this process won; `last_post` when its POST ended, or another one may
+    have been sent because a claim of ours came too late (monotonic).
     Lookup, of the pending create named by `lookup_for`: `lookups` done, `next_lookup` (monotonic), `sightings`, and
     `first_seen`, the server time of the first sight of a create whose time is lost. Cancel: `cancels` sent, the
     `last_cancel` (monotonic), `cancelled_by_us`. `first_missing`: server date of the first 404 of the recorded job.
@@ -89,8 +90,8 @@ class Memory:
     `inspected`: whether the object lives that an inherited intent was made for. `refused_answers`: texts of a person
     that were answered with an Event.
     `swept`: a create of which the sweep saw a live job that the resource does not record. `traced`: the resource had an
-    intent or a record at some time; without them now, it is not new. `unresolved`: the references that stop the next
-    create.
+    intent, a record or our finalizer at some time; without them now, it is not new. `unresolved`: the references that
+    stop the next create.
     """
 
     own: OwnAttempt | None = None
