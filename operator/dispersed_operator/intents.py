@@ -12,13 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dispersed_operator.accounts import AccountSession
-from dispersed_operator.errors import (
-    KubernetesConflict,
-    KubernetesServerError,
-    KubernetesUnreachable,
-    OperatorError,
-    RateLimited,
-)
+from dispersed_operator.errors import KubernetesServerError, KubernetesUnreachable, OperatorError, RateLimited
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
 from dispersed_operator.model import naming
@@ -109,12 +103,11 @@ class Intents:
             intent, content, won_at = self._sign(session, resource, attempt, work.references)
             work.references = None  # signed for this attempt; another one reads afresh
             answer = await self._swap(resource, intent)
-        except BaseException as error:
+        except BaseException:
             reservation.release()
-            if isinstance(error, KubernetesConflict):
-                # Who wrote first may be another process, and its intent may be gone when we look: no listing from
-                # before this moment can show what it sent.
-                work.memory = replace(work.memory, last_post=self._monotonic())
+            # Who wrote first may be another process, and its intent may be gone when we look: no listing from before
+            # this moment can show what it sent.
+            work.memory = replace(work.memory, last_post=self._monotonic())
             raise
         self._keep(resource.key, Unsent(intent.nonce, content, reservation))
         self._metrics.intent_won()

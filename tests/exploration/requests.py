@@ -126,7 +126,7 @@ def swap(habits: Habits, process: Process, world: World, request: Signing) -> It
     desk = process.desk
     assert desk is not None
     if world.text is None or (habits.compares and not desk.fresh):
-        after = process.failed(refreshed=world.text, refresh=True)
+        after = _too_late(process, world.clock).failed(refreshed=world.text, refresh=True)
         yield Move("claim: conflict", after, world.text, world.remote)
         return
     serial = world.remote.won + 1
@@ -144,14 +144,20 @@ def swap(habits: Habits, process: Process, world: World, request: Signing) -> It
 
 
 def reread(process: Process, world: World, request: Doubting) -> Iterator[Move]:
-    yield Move("claim: unreadable", process.failed(), world.text, world.remote, fault=True)
+    late = _too_late(process, world.clock)
+    yield Move("claim: unreadable", late.failed(), world.text, world.remote, fault=True)
     found = read(world.text).intent if world.text is not None else None
     if found is None or found.nonce != f"nonce-{request.serial}":
-        yield Move("claim: not ours", process.failed(refreshed=world.text, refresh=True), world.text, world.remote)
+        yield Move("claim: not ours", late.failed(refreshed=world.text, refresh=True), world.text, world.remote)
         return
     signing = Signing(request.attempt, request.signed_at)
     move = Move("claim: ours", _won(process.wrote(world.text), signing, request.serial), world.text, world.remote)
     yield move
+
+
+def _too_late(process: Process, clock: int) -> Process:
+    """A claim failed: nothing that was read before counts."""
+    return replace(process, memory=replace(process.memory, last_post=clock + 0.4))
 
 
 def _send(habits: Habits, process: Process, world: World) -> Move:

@@ -79,8 +79,8 @@ class Unresolved:
 class Memory:
     """What the reconciler remembers of one resource between passes. Losing it costs time, never safety.
 
-    Create: `own` is the journal of an intent that this process won; `last_post` when its POST ended, or another one may
-    have been sent because a claim of ours came too late (monotonic).
+    Create: `own` is the journal of an intent that this process won; `last_post` when its POST ended, or a claim of ours
+    failed: another process may have sent one (monotonic).
     Lookup, of the pending create named by `lookup_for`: `lookups` done, `next_lookup` (monotonic), `sightings`, and
     `first_seen`, the server time of the first sight of a create whose time is lost. Cancel: `cancels` sent, the
     `last_cancel` (monotonic), `cancelled_by_us`. `first_missing`: server date of the first 404 of the recorded job.
