@@ -11,6 +11,7 @@ import yaml
 from dispersed_devenv.argocd import config_map_patch
 from tests.support.argocd import ARGOCD, run
 
+ACCOUNTS = ("DispersedAccount", "ClusterDispersedAccount")
 KINDS = sorted((ARGOCD / "resource_customizations").glob("*/*"))
 
 
@@ -64,3 +65,9 @@ def test_the_action_reconcile_asks_with_the_time_of_the_request() -> None:
 
 def test_the_patch_of_the_config_map_holds_the_scripts_as_they_are() -> None:
     assert (ARGOCD / "argocd-cm.yaml").read_text() == config_map_patch(ARGOCD), "run make generate"
+
+
+def test_accounts_of_both_kinds_are_healthy_for_the_same_reasons() -> None:
+    """Argo CD wants a file for each kind."""
+    own, shared = (ARGOCD / "resource_customizations" / "dispersed.dev" / kind / "health.lua" for kind in ACCOUNTS)
+    assert own.read_text() == shared.read_text()
