@@ -25,7 +25,7 @@ def manifest(name: str) -> str:
 
 
 def test_argo_cd_sees_the_health_of_living_objects(world: World) -> None:
-    world.control.add_fate("bad", exit_code=2)
+    world.control.add_fate(" bad", exit_code=2)
     world.control.add_fate("long", run_seconds=100_000)
     world.add_persistent()
     world.add_batch("good")
@@ -72,7 +72,7 @@ def a_chart(folder: Path, name: str) -> Path:
 def test_helm_waits_for_the_end_of_a_job_and_fails_at_once_with_one_that_failed(
     world: World, tools: Tools, tmp_path: Path
 ) -> None:
-    world.control.add_fate("bad", exit_code=2)
+    world.control.add_fate(" bad", exit_code=2)
 
     def install(name: str) -> None:
         chart = a_chart(tmp_path / name, name)

@@ -14,7 +14,7 @@ WIDE = [*COLUMNS, "UUID", "RUNS", "COST", "REASON", "MESSAGE", "ACCOUNT"]
 @pytest.mark.reason("Completed")
 @pytest.mark.reason("Accepted")
 def test_kubectl_wait_get_and_describe_tell_the_story_of_a_job(world: World) -> None:
-    world.control.add_fate("bad", exit_code=2)
+    world.control.add_fate(" bad", exit_code=2)
     world.add_persistent()
     world.add_batch("good")
     world.add_batch("bad")

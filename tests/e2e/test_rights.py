@@ -17,6 +17,11 @@ from tests.support.copies import lose, restore
 from tests.support.sweeps import SWEEPING, a_vanished, decide, insert, see_twice, wait_orphan
 from tests.support.world import World, wait_for
 
+ROLES = {
+    BASE / "rbac.yaml": "ClusterRole",
+    BASE.parent / "components" / "high-availability" / "role.yaml": "Role",
+}
+"""What is granted to an operator that elects, by file."""
 ACCOUNT = "system:serviceaccount:dispersed-system:dispersed-operator"
 Right = tuple[str, str, str]
 """API group, resource (with its subresource), verb."""
@@ -29,15 +34,21 @@ def audited(tmp_path: Path) -> Iterator[World]:
     """A world on a control plane of its own that writes an audit log."""
     with temporary_control_plane(*sorted(CRDS.glob("*.yaml")), audit_log=True) as plane:
         plane.apply(BASE)
-        with World(plane, tmp_path / "world", "rights", operator_flags=SWEEPING) as world:
+        plane.apply(*(file for file, kind in ROLES.items() if kind == "Role"))
+        flags = (*SWEEPING, "--leader-elect", "true")
+        with World(plane, tmp_path / "world", "rights", operator_flags=flags) as world:
             world.add_account()
             yield world
 
 
 def granted() -> set[Right]:
-    (role,) = (item for item in yaml.safe_load_all((BASE / "rbac.yaml").read_text()) if item["kind"] == "ClusterRole")
+    roles = [
+        item for file, kind in ROLES.items() for item in yaml.safe_load_all(file.read_text()) if item["kind"] == kind
+    ]
+    assert len(roles) == len(ROLES)
     return {
         (group, resource, verb)
+        for role in roles
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
