@@ -18,3 +18,18 @@ def test_a_deletion_that_meets_our_status_write_at_a_version_given_out_twice_is_
     plan = Plan(1, 1, persistent=(False,), run_seconds=60.0, items=items, kept=tuple(range(len(items))))
     result = play(plan)
     assert not result.violations
+
+
+def test_a_copy_whose_claim_is_forgotten_and_whose_origin_is_gone_asks_a_person() -> None:
+    """Its own job lives; what it carries names a job of somebody who can no longer be asked (failure mode 15)."""
+    items = (
+        User(1.0, Verb.CREATE, 0),
+        User(6.0, Verb.CLONE_WITH_STATUS, 0),
+        Incident(6.2, Trouble.BACKUP_ETCD),
+        Incident(40.0, Trouble.RESTORE_ETCD),
+        User(40.1, Verb.FORCE_DELETE, 0),
+    )
+    plan = Plan(1, 1, persistent=(True,), run_seconds=60.0, items=items, kept=tuple(range(len(items))))
+    result = play(plan)
+    assert not result.violations
+    assert result.excused == 2, "the copy's job, and that of the object that was deleted by force"

@@ -187,8 +187,8 @@ class Judge:
             doubles = (self._excused(owner, *pair) for other in siblings for pair in ((other, job), (job, other)))
             excused = owner.forced is not None or any(doubles)
             lost = bool(owner.records_lost) or owner.forced is not None
-            keyless = lost and self._world.incidents.account_is_gone
-            if not keyless and (self._sweeps or not excused):
+            waits = lost and (self._world.incidents.account_is_gone or self._asks_a_person(owner))
+            if not waits and (self._sweeps or not excused):
                 found.open.append(f"{name}: job {job.uuid} lives and nobody records it")
             else:
                 found.excused += 1
@@ -259,6 +259,11 @@ class Judge:
         if self._copied(resource):
             return self._lost_its_origin(resource)
         return resource.generation > 1 and bool(self._world.history.lives[resource.uid].records_lost)
+
+    def _asks_a_person(self, life: Life) -> bool:
+        """Whether the object lives and says that a person must say whose its records are."""
+        resources = (parse_job(body) for body in self._world.job_bodies())
+        return any(item.uid == life.identity.uid and self._is_ambiguous(item) for item in resources)
 
     def _lost_its_origin(self, resource: JobResource) -> bool:
         """Whether the object that the intent names is gone and this one does not stand in its place, or no intent
