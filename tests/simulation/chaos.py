@@ -30,7 +30,7 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.plan import Plan, make_plan, parse_address
 from tests.simulation.process import SimulatedProcess
 from tests.simulation.shrink import shrink
-from tests.simulation.tally import Tally, load
+from tests.simulation.tally import Tally, load, tree
 from tests.simulation.world import MakeProcess
 
 HASH_SEED = "0"
@@ -98,6 +98,7 @@ class _Run:
         else:
             self._tally = Tally(options.seed, options.processes, options.mutant)
         self._failed_before = len(self._tally.failures)
+        self._tree = tree()
         self._stopped = False
 
     def run(self) -> int:
@@ -138,6 +139,7 @@ class _Run:
             if part is None:
                 return
             self._tally.merge(part)
+            self._tally.commits[self._tree] += part.episodes
             if self._tally.episodes - saved >= SAVE_EVERY:
                 self._save()
                 saved = self._tally.episodes

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 from collections import Counter
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.simulation.episode import Result
 class Tally:
     """A run so far. Times in seconds, of the virtual clock but for `cpu_seconds`. `failures`: address of each failing
     plan, shrunk, with what it violates. `settled`: those of them that were played again later, without a violation,
-    because operator or judge was mended under way."""
+    because operator or judge was mended under way. `commits`: how many episodes were played on which tree."""
 
     first_seed: int = 1
     processes: int | None = None
@@ -36,6 +37,7 @@ class Tally:
     injected: Counter[str] = field(default_factory=Counter)
     failures: list[dict[str, Any]] = field(default_factory=list)
     settled: list[dict[str, Any]] = field(default_factory=list)
+    commits: Counter[str] = field(default_factory=Counter)
 
     def add(self, result: Result) -> None:
         """Count one episode."""
@@ -61,6 +63,7 @@ class Tally:
         self.injected.update(later.injected)
         self.failures += later.failures
         self.settled += later.settled
+        self.commits.update(later.commits)
 
     def settle(self, failures: list[dict[str, Any]]) -> None:
         """These failing plans pass now."""
@@ -119,8 +122,14 @@ _STORED = tuple(item.name for item in fields(Tally))
 def load(path: Path) -> Tally:
     """The tally of a result file. Raises KeyError if the file is another kind's."""
     document = json.loads(path.read_text())
-    stored = {name: document[name] for name in _STORED if name != "settled"} | {"settled": document.get("settled", [])}
-    return Tally(**stored | {"injected": Counter(stored["injected"])})
+    stored = {"settled": [], "commits": {}} | {name: document[name] for name in _STORED if name in document}
+    return Tally(**stored | {name: Counter(stored[name]) for name in ("injected", "commits")})
+
+
+def tree() -> str:
+    """The commit that is played, short, with `-dirty` if the tree differs from it; empty outside a checkout."""
+    asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
 
 
 def _memory_gib() -> float:

@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 
 from tests.simulation.slices import chaos
+from tests.simulation.tally import tree
 
 
 def test_a_run_begins_its_result_file_and_counts_on_when_it_is_resumed(tmp_path: Path) -> None:
@@ -72,6 +73,18 @@ def test_what_failed_is_played_again_when_asked_and_what_passes_is_told_apart(tm
     assert mended.returncode == 0, mended.stdout + mended.stderr
     assert (after["violations"], after["settled"]) == (0, broken["failures"])
     assert after["episodes"] == broken["episodes"]
+
+
+def test_a_result_file_says_how_many_episodes_were_played_on_which_tree(tmp_path: Path) -> None:
+    path = tmp_path / "chaos.json"
+    chaos("--episodes", "2", "--resume", str(path))
+    begun = json.loads(path.read_text())
+    assert list(begun["commits"].values()) == [2]
+    path.write_text(json.dumps(begun | {"commits": {"an-earlier-tree": 2}}))
+    chaos("--episodes", "3", "--resume", str(path))
+    after = json.loads(path.read_text())["commits"]
+    assert after.pop("an-earlier-tree") == 2
+    assert after == {tree(): 1}
 
 
 def test_a_result_file_names_neither_host_nor_path(tmp_path: Path) -> None:
