@@ -41,11 +41,12 @@ _resource: ContextVar[Mapping[str, str] | None] = ContextVar("dispersed_operator
 @contextmanager
 def about(key: ResourceKey, uid: str = "") -> Iterator[None]:
     """Every line logged inside, by anybody in this task, carries kind, namespace, name and (if given) uid."""
-    token = _resource.set(_resource_fields(key, uid))
+    before = _resource.get()
+    _resource.set(_resource_fields(key, uid))
     try:
         yield
     finally:
-        _resource.reset(token)
+        _resource.set(before)  # not by a token: a task that never went on may be collected in another context
 
 
 class ResourceLogger(logging.LoggerAdapter[logging.Logger]):
