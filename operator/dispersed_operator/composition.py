@@ -59,7 +59,6 @@ async def identify_cluster(kube: KubeClient, configured: str | None) -> str:
 def remote_http_client(settings: Settings) -> httpx.AsyncClient:
     """The one client of the Dispersed API."""
     return build_http_client(
-        settings.remote_concurrency,
         proxy=settings.remote_proxy.get_secret_value() if settings.remote_proxy is not None else None,
         ca=str(settings.remote_ca_file) if settings.remote_ca_file is not None else None,
     )

@@ -143,7 +143,9 @@ class Settings(BaseSettings):
     poll_jitter_ratio: float = Field(
         0.1, ge=0, le=0.5, allow_inf_nan=False, description="Share by which each polling interval varies at random."
     )
-    remote_concurrency: int = Field(16, ge=1, le=16, description="Requests to the Dispersed API in flight at once.")
+    remote_concurrency: int = Field(
+        16, ge=1, le=16, description="Requests to the Dispersed API in flight at once, for each account."
+    )
     max_clock_offset_seconds: Seconds = Field(
         300.0, description="Difference to the service's clock above which an account is reported as ClockSkew."
     )

@@ -24,6 +24,7 @@ from dispersed_operator.remote.scrub import Scrubber
 from dispersed_operator.remote.signing import SignedRequest
 
 LARGEST_ANSWER = 32 * 1024 * 1024
+IDLE_CONNECTIONS = 64
 _CLEAN = Scrubber().clean
 
 _MAPPING: tuple[tuple[type[Exception], type[RemoteError]], ...] = (
@@ -92,8 +93,11 @@ def is_loopback(host: str) -> bool:
         return host.rstrip(".").lower() == "localhost"
 
 
-def build_http_client(concurrency: int = 16, proxy: str | None = None, ca: str | None = None) -> httpx.AsyncClient:
-    """The shared HTTP client: pool as large as the bound on requests in flight, nothing from the environment.
+def build_http_client(proxy: str | None = None, ca: str | None = None) -> httpx.AsyncClient:
+    """The shared HTTP client: nothing from the environment, and a pool without a bound of its own.
+
+    Each account's limiter bounds its requests. A bound here would be one for all accounts together: while one of them
+    waits for a service that stalls, the signed requests of the others would wait in the pool and age.
 
     `proxy` is a URL, `ca` the path of a PEM bundle that replaces the public authorities. Raises SettingsError.
     """
@@ -103,7 +107,7 @@ def build_http_client(concurrency: int = 16, proxy: str | None = None, ca: str |
             verify = ssl.create_default_context(cafile=ca)
         return httpx.AsyncClient(
             limits=httpx.Limits(
-                max_connections=concurrency, max_keepalive_connections=concurrency, keepalive_expiry=60.0
+                max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS, keepalive_expiry=60.0
             ),
             timeout=httpx.Timeout(20.0, connect=10.0),
             proxy=proxy,

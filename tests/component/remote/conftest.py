@@ -59,7 +59,9 @@ class Bench:
         self.skipped += seconds
         await asyncio.sleep(0)
 
-    def client(self, *, secret: str = SECRET_KEY, base_url: str | None = None, **options: Any) -> DispersedClient:
+    def client(
+        self, *, public: str = PUBLIC_KEY, secret: str = SECRET_KEY, base_url: str | None = None, **options: Any
+    ) -> DispersedClient:
         def note(method: str, route: str, status: int, seconds: float) -> None:
             assert seconds >= 0
             self.responses.append((method, route, status))
@@ -70,7 +72,7 @@ class Bench:
         return DispersedClient(
             self.http,
             base_url=base_url or self.simulator.base_url,
-            credentials=Credentials(PUBLIC_KEY, secret),
+            credentials=Credentials(public, secret),
             clock=options.pop("clock", None) or ServerClock(),
             limiter=limiter,
             sleep=self.sleep,

@@ -80,7 +80,7 @@ async def test_the_http_client_trusts_no_environment_follows_nothing_and_keeps_n
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    async with build_http_client(concurrency=4) as http:
+    async with build_http_client() as http:
         assert (http.trust_env, http.follow_redirects) == (False, False)
         answer = httpx.Response(
             200, headers={"Set-Cookie": "session=1; Path=/"}, request=httpx.Request("GET", "https://api.example/")
