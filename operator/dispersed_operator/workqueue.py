@@ -27,6 +27,7 @@ from typing import Generic, Protocol, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
+POLLING_SHARE = 4  # of so many turns one is for polling, as long as polling waits
 JITTER = 0.2  # a back-off varies by this share to both sides
 _MAX_DOUBLINGS = 64  # keeps the power of two a small number, however long a key fails
 
@@ -36,6 +37,26 @@ class Lane(Enum):
 
     LIFECYCLE = "lifecycle"
     POLLING = "polling"
+
+
+class Turns:
+    """Lifecycle before polling, but each `polling_share`-th turn is for polling, as long as polling waits."""
+
+    def __init__(self, polling_share: int = POLLING_SHARE) -> None:
+        if polling_share < 1:
+            raise ValueError("polling_share must be at least 1")
+        self._before_polling = polling_share - 1
+        self._lifecycle_streak = 0
+
+    def order(self) -> tuple[Lane, Lane]:
+        """Both lanes, the one first whose turn it is if something waits in it."""
+        if self._lifecycle_streak >= self._before_polling:
+            return Lane.POLLING, Lane.LIFECYCLE
+        return Lane.LIFECYCLE, Lane.POLLING
+
+    def taken(self, lane: Lane) -> None:
+        """The turn was this lane's."""
+        self._lifecycle_streak = self._lifecycle_streak + 1 if lane is Lane.LIFECYCLE else 0
 
 
 class QueueClosed(Exception):
@@ -81,10 +102,7 @@ class Schedule(Generic[K]):
     """The state of the queue. `now` is a monotonic moment in seconds and must not go back between calls."""
 
     def __init__(self, *, polling_share: int) -> None:
-        if polling_share < 1:
-            raise ValueError("polling_share must be at least 1")
-        self._polling_share = polling_share
-        self._lifecycle_streak = 0
+        self._turns = Turns(polling_share)
         self._waiting: dict[K, _Waiting] = {}
         self._processing: set[K] = set()
         self._delayed: list[tuple[float, int, K]] = []
@@ -124,7 +142,7 @@ class Schedule(Generic[K]):
         key, _ = self._lines[lane].popitem(last=False)
         entry = self._waiting.pop(key)
         self._processing.add(key)
-        self._lifecycle_streak = self._lifecycle_streak + 1 if lane is Lane.LIFECYCLE else 0
+        self._turns.taken(lane)
         return key, lane, now - entry.due
 
     def done(self, key: K, now: float) -> None:
@@ -177,10 +195,7 @@ class Schedule(Generic[K]):
         return entry is not None and entry.due == due and not entry.in_line and key not in self._processing
 
     def _next_lane(self) -> Lane | None:
-        lifecycle, polling = self._lines[Lane.LIFECYCLE], self._lines[Lane.POLLING]
-        if polling and (not lifecycle or self._lifecycle_streak >= self._polling_share - 1):
-            return Lane.POLLING
-        return Lane.LIFECYCLE if lifecycle else None
+        return next((lane for lane in self._turns.order() if self._lines[lane]), None)
 
 
 class WorkQueue(Generic[K]):
@@ -197,7 +212,7 @@ class WorkQueue(Generic[K]):
         random: Callable[[], float],
         base_delay: float = 1.0,
         max_delay: float = 300.0,
-        polling_share: int = 4,
+        polling_share: int = POLLING_SHARE,
         hooks: QueueHooks | None = None,
     ) -> None:
         self._monotonic = monotonic

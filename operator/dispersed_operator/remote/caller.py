@@ -36,6 +36,7 @@ from dispersed_operator.remote.payloads import parse_error
 from dispersed_operator.remote.scrub import Scrubber
 from dispersed_operator.remote.signing import Credentials, SignedRequest, signed_request
 from dispersed_operator.remote.transport import Answer, exchange
+from dispersed_operator.workqueue import Lane
 
 SKEW_WORTH_REPAIRING_MS = 5_000
 _FIRST_DELAY = 0.5
@@ -161,26 +162,30 @@ class SignedCaller:
             self.limiter.succeeded()
         return answer
 
-    async def call(self, target: Target) -> Answer:
-        """A 2xx answer, after as many attempts as it takes within the deadline; for GET and cancel only.
+    async def call(self, target: Target, lane: Lane = Lane.LIFECYCLE) -> Answer:
+        """A 2xx answer, after as many attempts as it takes within the deadline; for GET and cancel only. In the polling
+        lane it lets others go first. What a slow bucket takes for one token comes on top of the deadline.
 
         Raises the error of the last attempt; NotSent if none was made because the limiter let none through in time.
         """
         last: list[RemoteError] = []
+        patience = self._deadline + self.limiter.turn_seconds(lane)
         try:
-            async with asyncio.timeout(self._deadline):
-                return await self._attempt_until_answered(target, last)
+            async with asyncio.timeout(patience):
+                return await self._attempt_until_answered(target, lane, patience, last)
         except TimeoutError:
             if last:
                 raise last[-1] from None
-            raise NotSent(f"the rate limit let no request through within {self._deadline:g} s") from None
+            raise NotSent(f"the rate limit let no request through within {patience:g} s") from None
 
-    async def _attempt_until_answered(self, target: Target, failures: list[RemoteError]) -> Answer:
-        gives_up_at = self._monotonic() + self._deadline
+    async def _attempt_until_answered(
+        self, target: Target, lane: Lane, patience: float, failures: list[RemoteError]
+    ) -> Answer:
+        gives_up_at = self._monotonic() + patience
         repaired = False
         while True:
             try:
-                answer, request, signed_ms = await self._attempt(target, failures)
+                answer, request, signed_ms = await self._attempt(target, lane, failures)
             except (NotSent, TransportFailed) as error:
                 failures.append(error)
             else:
@@ -198,8 +203,10 @@ class SignedCaller:
                 raise failures[-1]
             await self._sleep(delay)
 
-    async def _attempt(self, target: Target, failures: list[RemoteError]) -> tuple[Answer, SignedRequest, int]:
-        async with self.limiter.slot():
+    async def _attempt(
+        self, target: Target, lane: Lane, failures: list[RemoteError]
+    ) -> tuple[Answer, SignedRequest, int]:
+        async with self.limiter.slot(lane):
             signed_ms = self.clock.time_ms()
             request = self.sign(target, time_ms=signed_ms)
             try:

@@ -56,6 +56,7 @@ from dispersed_operator.remote.probes import ListedPages, Probes, list_pages, ru
 from dispersed_operator.remote.scrub import secrets_of
 from dispersed_operator.remote.signing import Credentials, canonical_body, canonical_query
 from dispersed_operator.remote.transport import Answer, checked_base_url
+from dispersed_operator.workqueue import Lane
 
 CREATE_TIMEOUT = 45.0
 _LIMITER_PATIENCE = 15.0  # a POST without a reservation: C3 allows 20 s between intent and sending
@@ -170,14 +171,18 @@ class DispersedClient:
         body = canonical_body({"reason": reason})
         await self._caller.call(Target("PUT", "/v1/jobs/{uuid}/cancel", path, body=body))
 
-    async def page_jobs(self, *, page: int, limit: int, statuses: Sequence[str] | None = None) -> JobPage:
+    async def page_jobs(
+        self, *, page: int, limit: int, statuses: Sequence[str] | None = None, lane: Lane = Lane.LIFECYCLE
+    ) -> JobPage:
         """One page of jobs, newest first (API reference §5.3). Raises MalformedAnswer if any row cannot be read."""
-        answer = await self._get("/v1/jobs", "/v1/jobs", _list_query(_status_filter(statuses), page, limit))
+        answer = await self._get("/v1/jobs", "/v1/jobs", _list_query(_status_filter(statuses), page, limit), lane)
         return JobPage.of(parse_page(answer.body), job_of_row, asked=limit, server_date=answer.date)
 
-    async def page_runs(self, *, page: int, limit: int, statuses: Sequence[str] | None = None) -> RunPage:
+    async def page_runs(
+        self, *, page: int, limit: int, statuses: Sequence[str] | None = None, lane: Lane = Lane.LIFECYCLE
+    ) -> RunPage:
         """One page of runs, newest first, without logs (API reference §6.1). Raises as `page_jobs`."""
-        return await self._page_of_runs(_status_filter(statuses), page=page, limit=limit)
+        return await self._page_of_runs(_status_filter(statuses), page=page, limit=limit, lane=lane)
 
     async def probe(self) -> Probes:
         """Find out whether signatures expire on this account, and remember the replay codes.
@@ -207,11 +212,13 @@ class DispersedClient:
         except TimeoutError:
             raise NotSent(f"the rate limit let no request through within {_LIMITER_PATIENCE:g} s") from None
 
-    async def _get(self, route: str, path: str, query: str = "") -> Answer:
-        return await self._caller.call(Target("GET", route, path, query))
+    async def _get(self, route: str, path: str, query: str = "", lane: Lane = Lane.LIFECYCLE) -> Answer:
+        return await self._caller.call(Target("GET", route, path, query), lane)
 
-    async def _page_of_runs(self, filters: list[tuple[str, str]], *, page: int, limit: int) -> RunPage:
-        answer = await self._get("/v1/job-runs", "/v1/job-runs", _list_query(filters, page, limit))
+    async def _page_of_runs(
+        self, filters: list[tuple[str, str]], *, page: int, limit: int, lane: Lane = Lane.LIFECYCLE
+    ) -> RunPage:
+        answer = await self._get("/v1/job-runs", "/v1/job-runs", _list_query(filters, page, limit), lane)
         return RunPage.of(parse_page(answer.body), run_of_row, asked=limit, server_date=answer.date)
 
 

@@ -1,24 +1,43 @@
 """How many requests may be on their way to the service, and how fast.
 
 Why it exists: the service publishes no rate limit but must be expected to answer 429 (API reference §3.6), and a create
-that is answered 429 has an unknown outcome (protocol C4). So requests wait here, before they are signed, and not at the
-service. Invariants: never more than `concurrency` requests in flight, so that none queues inside the HTTP pool with its
-signature ageing; after a 429 nothing starts before the service said so; waiters start in the order in which they came.
+that is answered 429 has an unknown outcome (protocol C4). So requests wait here, before they are signed, and neither at
+the service nor in the HTTP pool. The lanes are the queue's: creates and cancels go before the pages of a poll, of which
+there may be hundreds, and the poll has its share, or no status would move while creates wait. Invariants: never more
+than `concurrency` requests in flight; after a 429 nothing starts before the service said so; waiters of a lane start in
+the order in which they came.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
+from typing import Protocol
+
+from dispersed_operator.workqueue import POLLING_SHARE, Lane, Turns
 
 LONGEST_PAUSE = 300.0
 _FIRST_PAUSE = 1.0
 _LONGEST_BACKOFF = 60.0
 _BURST_MINUTES = 0.1
 _ALMOST_ONE = 1.0 - 1e-6
+
+
+class Timer(Protocol):
+    """What can be called off."""
+
+    def cancel(self) -> object: ...
+
+
+CallLater = Callable[[float, Callable[[], None]], Timer]
+
+
+def _call_later(seconds: float, callback: Callable[[], None]) -> Timer:
+    return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 class Reservation:
@@ -55,17 +74,18 @@ class Limiter:
         concurrency: int = 16,
         *,
         monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        call_later: CallLater = _call_later,
     ) -> None:
         if concurrency < 1 or (requests_per_minute is not None and requests_per_minute < 1):
             raise ValueError("a limiter needs at least one request per minute and one slot")
         self._monotonic = monotonic
-        self._sleep = sleep
+        self._call_later = call_later
         self._concurrency = concurrency
         self._allowed = concurrency
         self._in_flight = 0
-        self._gate = asyncio.Lock()
-        self._freed = asyncio.Event()
+        self._waiting: dict[Lane, deque[asyncio.Future[None]]] = {lane: deque() for lane in Lane}
+        self._turns = Turns()
+        self._timer: Timer | None = None
         self._interval = None if requests_per_minute is None else 60.0 / requests_per_minute
         self._capacity = 1.0 if requests_per_minute is None else max(1.0, requests_per_minute * _BURST_MINUTES)
         self._tokens = self._capacity
@@ -84,6 +104,10 @@ class Limiter:
         """Seconds in which the bucket gains one token; 0 without a bucket."""
         return self._interval or 0.0
 
+    def turn_seconds(self, lane: Lane) -> float:
+        """Seconds in which the bucket has a token for the lane, whatever waits in the other one; 0 without a bucket."""
+        return self.interval * (POLLING_SHARE if lane is Lane.POLLING else 1)
+
     @property
     def in_flight(self) -> int:
         """Slots that are held at the moment."""
@@ -94,27 +118,34 @@ class Limiter:
         """Seconds until the next request may start after a 429; 0 if there is no pause."""
         return max(0.0, self._paused_until - self._monotonic())
 
-    async def reserve(self) -> Reservation:
+    def startable_within(self, seconds: float) -> int:
+        """How many callers may hope to start within `seconds`, at least 1: more of them would only wait."""
+        if self._interval is None:
+            return self._allowed
+        self._refill()
+        return max(1, min(self._allowed, int(self._tokens + seconds / self._interval)))
+
+    async def reserve(self, lane: Lane = Lane.LIFECYCLE) -> Reservation:
         """Wait for a slot and a token and hold them (protocol C0: taken before signing, so that a POST never waits
         after C2).
 
         Whoever holds a reservation must not wait for another slot of the same limiter.
         """
-        async with self._gate:
-            while self._in_flight >= self._allowed:
-                self._freed.clear()
-                await self._freed.wait()
-            while (wait := max(self.paused_for, self._token_wait())) > 0:
-                await self._sleep(wait)
-            if self._interval is not None:
-                self._tokens -= 1.0
-            self._in_flight += 1
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[lane].append(turn)
+        self._start()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._released()  # it came in the same moment
+            raise
         return Reservation(self)
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[Reservation]:
+    async def slot(self, lane: Lane = Lane.LIFECYCLE) -> AsyncIterator[Reservation]:
         """A reservation for the length of a block."""
-        with await self.reserve() as reservation:
+        with await self.reserve(lane) as reservation:
             yield reservation
 
     def throttled(self, retry_after: float | None) -> None:
@@ -137,20 +168,51 @@ class Limiter:
             self._next_pause = _FIRST_PAUSE
             if self._allowed < self._concurrency:
                 self._allowed += 1
-                self._freed.set()
+                self._start()
 
     def _pause(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, self._monotonic() + seconds)
+
+    def _start(self) -> None:
+        """Let waiters start as long as one may; if only time is missing, come back then."""
+        while self._in_flight < self._allowed and (lane := self._next_lane()) is not None:
+            wait = max(self.paused_for, self._token_wait())
+            if wait > 0:
+                self._come_back(wait)
+                return
+            if self._interval is not None:
+                self._tokens -= 1.0
+            self._in_flight += 1
+            self._turns.taken(lane)
+            self._waiting[lane].popleft().set_result(None)
+
+    def _next_lane(self) -> Lane | None:
+        for lane in self._turns.order():
+            line = self._waiting[lane]
+            while line and line[0].done():
+                line.popleft()  # cancelled
+            if line:
+                return lane
+        return None
+
+    def _come_back(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._call_later(seconds, self._start)
 
     def _token_wait(self) -> float:
         """Seconds until the bucket holds a whole token."""
         if self._interval is None:
             return 0.0
-        now = self._monotonic()
-        self._tokens = min(self._capacity, self._tokens + (now - self._refilled) / self._interval)
-        self._refilled = now
+        self._refill()
         return 0.0 if self._tokens >= _ALMOST_ONE else (1.0 - self._tokens) * self._interval
+
+    def _refill(self) -> None:
+        now = self._monotonic()
+        if self._interval is not None:
+            self._tokens = min(self._capacity, self._tokens + (now - self._refilled) / self._interval)
+        self._refilled = now
 
     def _released(self) -> None:
         self._in_flight -= 1
-        self._freed.set()
+        self._start()

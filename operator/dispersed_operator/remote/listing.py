@@ -27,6 +27,7 @@ from dispersed_operator.remote.paging import (
     PagesDoNotAddUp,
     R,
 )
+from dispersed_operator.workqueue import Lane
 
 SETTLING_SECONDS = 600  # rows may become visible late
 SKEW_SECONDS = 300  # signedAt may differ from created_at by the freshness window
@@ -126,10 +127,11 @@ def _identity(rows: Sequence[RemoteJob]) -> str | None:
 
 
 async def live_jobs(client: DispersedClient) -> tuple[RemoteJob, ...]:
-    """The jobs with a status that is known to be live. Absence means "read it", nothing more (failure mode 47)."""
+    """The jobs with a status that is known to be live, read when nothing more urgent waits. Absence means "read it",
+    nothing more (failure mode 47)."""
 
     async def read_page(number: int) -> JobPage:
-        return await client.page_jobs(page=number, limit=MAX_PAGE_SIZE, statuses=LIVE_STATUSES)
+        return await client.page_jobs(page=number, limit=MAX_PAGE_SIZE, statuses=LIVE_STATUSES, lane=Lane.POLLING)
 
     return tuple(job for job in await _live(read_page) if not job.terminal)
 
@@ -140,7 +142,7 @@ async def dated_live_jobs(client: DispersedClient) -> tuple[tuple[RemoteJob, ...
     dates: list[int] = []
 
     async def read_page(number: int) -> JobPage:
-        page = await client.page_jobs(page=number, limit=MAX_PAGE_SIZE, statuses=LIVE_STATUSES)
+        page = await client.page_jobs(page=number, limit=MAX_PAGE_SIZE, statuses=LIVE_STATUSES, lane=Lane.POLLING)
         dates.append(_trusted_date(page))
         return page
 
@@ -152,7 +154,7 @@ async def live_runs(client: DispersedClient) -> tuple[RemoteRun, ...]:
     """The runs with a status that is known to be live, without logs; a run that does not name its job is left out."""
 
     async def read_page(number: int) -> Page[RemoteRun]:
-        return await client.page_runs(page=number, limit=MAX_PAGE_SIZE, statuses=LIVE_STATUSES)
+        return await client.page_runs(page=number, limit=MAX_PAGE_SIZE, statuses=LIVE_STATUSES, lane=Lane.POLLING)
 
     return tuple(run for run in await _live(read_page) if run.job_uuid and not run.terminal)
 

@@ -55,9 +55,21 @@ class Bench:
 
     async def sleep(self, seconds: float) -> None:
         """A back-off that takes no time: its length is remembered, and the limiter's clock skips it."""
+        self._skip(seconds)
+        await asyncio.sleep(0)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.Handle:
+        """A timer that takes no time either."""
+
+        def due() -> None:
+            self._skip(seconds)
+            callback()
+
+        return asyncio.get_running_loop().call_soon(due)
+
+    def _skip(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.skipped += seconds
-        await asyncio.sleep(0)
 
     def client(
         self, *, public: str = PUBLIC_KEY, secret: str = SECRET_KEY, base_url: str | None = None, **options: Any
@@ -67,7 +79,7 @@ class Bench:
             self.responses.append((method, route, status))
 
         limiter = options.pop("limiter", None) or Limiter(
-            monotonic=lambda: time.monotonic() + self.skipped, sleep=self.sleep
+            monotonic=lambda: time.monotonic() + self.skipped, call_later=self.call_later
         )
         return DispersedClient(
             self.http,

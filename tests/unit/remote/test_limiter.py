@@ -1,6 +1,7 @@
 """The limiter on a virtual clock: bounded flight, a token bucket, and a pause after each 429."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -8,7 +9,7 @@ from dispersed_operator.remote.limiter import LONGEST_PAUSE, Limiter
 
 
 class VirtualTime:
-    """Time that only a sleep moves."""
+    """Time that moves only when somebody waits for it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -17,14 +18,17 @@ class VirtualTime:
     def __call__(self) -> float:
         return self.now
 
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.Handle:
+        def due() -> None:
+            self.slept.append(seconds)
+            self.now += seconds
+            callback()
+
+        return asyncio.get_running_loop().call_soon(due)
 
 
 def limiter(time: VirtualTime, per_minute: int | None = None, concurrency: int = 16) -> Limiter:
-    return Limiter(per_minute, concurrency, monotonic=time, sleep=time.sleep)
+    return Limiter(per_minute, concurrency, monotonic=time, call_later=time.call_later)
 
 
 async def settled() -> None:
