@@ -33,6 +33,7 @@ from dispersed_operator.composition import (
     listed_kinds,
     remote_http_client,
     watched_kinds,
+    work_queue,
 )
 from dispersed_operator.config import Settings
 from dispersed_operator.connection import ConnectionSecrets
@@ -58,10 +59,9 @@ from dispersed_operator.telemetry.health import LoopLag
 from dispersed_operator.telemetry.logs import configure_logs
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.workers import Workers
-from dispersed_operator.workqueue import Lane, WorkQueue
+from dispersed_operator.workqueue import Lane
 
 POST_GRACE_SECONDS = 45.0
-RETRY_CEILING_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -92,9 +92,6 @@ class App:
         self._namespaces = settings.namespaces or None
         self._metrics = Metrics()
         self._store = ResourceStore(namespaces=self._namespaces)
-        self._queue: WorkQueue[ResourceKey] = WorkQueue(
-            monotonic=time.monotonic, random=random.random, max_delay=RETRY_CEILING_SECONDS, hooks=self._metrics
-        )
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -156,6 +153,7 @@ class App:
             exists=lambda key: self._store.get(key) is not None,
             cluster_wide=self._namespaces is None,
         )
+        self._queue = work_queue(workers=settings.workers, store=self._store, book=self._book, hooks=self._metrics)
         self._sessions = SessionFactory(
             settings=settings,
             http=http,

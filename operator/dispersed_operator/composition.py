@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import httpx
 
@@ -14,13 +14,16 @@ from dispersed_operator.accounts import AccountBook
 from dispersed_operator.config import Settings
 from dispersed_operator.edge import Edge
 from dispersed_operator.errors import KubernetesError, KubernetesForbidden
+from dispersed_operator.fair_line import Flow
 from dispersed_operator.gauges import Gauges
+from dispersed_operator.intents import RESERVE_SECONDS
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.events import EventRecorder
 from dispersed_operator.kube.resources import NAMESPACES
 from dispersed_operator.kube.resync import Resync
 from dispersed_operator.leadership import Election, Leadership, SoleLeader
-from dispersed_operator.model.keys import Kind
+from dispersed_operator.model.account_names import accounts_of
+from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.orphan_keeper import OrphanKeeper
 from dispersed_operator.orphans import Orphans
 from dispersed_operator.remote.transport import build_http_client
@@ -32,7 +35,9 @@ from dispersed_operator.telemetry.health import HealthServer, LoopLag, must_be_y
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.telemetry.vocabulary import EventResult
 from dispersed_operator.workers import Workers
+from dispersed_operator.workqueue import QueueHooks, WorkQueue
 
+RETRY_CEILING_SECONDS = 60.0
 STUCK_SECONDS = 300.0
 LEASE_SILENT_SECONDS = 60.0
 
@@ -61,6 +66,43 @@ def remote_http_client(settings: Settings) -> httpx.AsyncClient:
     return build_http_client(
         proxy=settings.remote_proxy.get_secret_value() if settings.remote_proxy is not None else None,
         ca=str(settings.remote_ca_file) if settings.remote_ca_file is not None else None,
+    )
+
+
+def work_queue(
+    *,
+    workers: int,
+    store: ResourceStore,
+    book: AccountBook,
+    hooks: QueueHooks | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    randoms: Callable[[], float] = random.random,
+) -> WorkQueue[ResourceKey]:
+    """The queue, which shares its workers out among namespaces and accounts."""
+
+    def flow_of(key: ResourceKey) -> Flow:
+        """New jobs are kept apart: a burst of them must not delay the end of a job. So are accounts themselves."""
+        body = store.get(key) if key.kind is Kind.JOB else None
+        if body is None:
+            return Flow(key.namespace)
+        accounts = accounts_of(body)
+        account = next((name for name in accounts if store.get(name) is not None), accounts[0])
+        has_job = (body.get("status") or {}).get("jobUUID") is not None
+        leaves = body["metadata"].get("deletionTimestamp") is not None
+        return Flow(key.namespace, account, errand="" if has_job or leaves else "create")
+
+    def limit(account: Hashable) -> int:
+        session = book.get(account) if isinstance(account, ResourceKey) else None
+        return workers if session is None else session.client.limiter.startable_within(RESERVE_SECONDS)
+
+    return WorkQueue(
+        monotonic=monotonic,
+        random=randoms,
+        max_delay=RETRY_CEILING_SECONDS,
+        hooks=hooks,
+        workers=workers,
+        flow_of=flow_of,
+        limit=limit,
     )
 
 

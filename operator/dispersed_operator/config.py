@@ -118,7 +118,12 @@ class Settings(BaseSettings):
         "different ones.",
     )
 
-    workers: int = Field(16, ge=1, le=256, description="Resources reconciled at the same time.")
+    workers: int = Field(
+        64,
+        ge=1,
+        le=256,
+        description="Resources reconciled at the same time. No account or namespace gets all of them.",
+    )
     reconcile_deadline_seconds: Seconds = Field(
         180.0, ge=60, description="Longest time of one reconcile; the resource is queued again after it."
     )

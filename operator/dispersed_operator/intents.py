@@ -7,6 +7,7 @@ made. It is never deleted, so that a deletion of the resource sees that there is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -96,7 +97,7 @@ class Intents:
         work.forced = False
         if self.closed:
             raise Stopping("no new intents while the process stops")
-        reservation = await _reserve(session)
+        reservation = await reserve(session)
         try:
             if attempt > 1 and resource.pending_create() is not None:
                 await self._tell_proof(resource, attempt)
@@ -239,10 +240,13 @@ class Intents:
         self._unsent[key] = unsent
 
 
-async def _reserve(session: AccountSession) -> Reservation:
-    """A rate-limit token (C0), or RateLimited soon: a throttled account must not hold a worker."""
-    try:
-        async with asyncio.timeout(RESERVE_SECONDS + session.client.limiter.interval):
-            return await session.client.limiter.reserve()
-    except TimeoutError:
-        raise RateLimited(status=429, detail="no request of this account may start now") from None
+async def reserve(session: AccountSession) -> Reservation:
+    """A rate-limit token (C0), or RateLimited soon, and at once during a longer pause: a throttled account must not
+    hold a worker."""
+    limiter = session.client.limiter
+    patience = RESERVE_SECONDS + limiter.interval
+    if limiter.paused_for <= patience:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                return await limiter.reserve()
+    raise RateLimited(status=429, detail="no request of this account may start now")

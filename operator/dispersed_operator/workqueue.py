@@ -9,7 +9,8 @@ It has the semantics of controller-runtime's queue, because they are what level-
 
 There are two lanes. Lifecycle work (create, delete, cancel, edits) goes before polling, but polling has a guaranteed
 share: in one common lane new objects wait behind thousands of old ones, and without the share a busy cluster would
-never see its statuses move.
+never see its statuses move. Within a lane the flows of namespaces and accounts take turns, and none of them holds every
+worker (`fair_line`).
 
 `Schedule` holds every decision and knows no event loop: each method takes the present moment. `WorkQueue` adds waiting.
 """
@@ -19,11 +20,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections import OrderedDict, deque
+import sys
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
+
+from dispersed_operator.fair_line import NOBODY, FairLine, Flow
 
 K = TypeVar("K", bound=Hashable)
 
@@ -95,59 +99,78 @@ class _Waiting:
 
     due: float
     lane: Lane
+    flow: Flow
     in_line: bool = False  # stands in the line of its lane; False while delayed, or while a worker has the key
 
 
 class Schedule(Generic[K]):
-    """The state of the queue. `now` is a monotonic moment in seconds and must not go back between calls."""
+    """The state of the queue. `now` is a monotonic moment in seconds and must not go back between calls.
 
-    def __init__(self, *, polling_share: int) -> None:
+    `flow_of` tells whose a key is, `limit` how many workers an account can make use of now, of `workers` in all.
+    """
+
+    def __init__(
+        self,
+        *,
+        polling_share: int = POLLING_SHARE,
+        workers: int = sys.maxsize,
+        flow_of: Callable[[K], Flow] = lambda _: NOBODY,
+        limit: Callable[[Hashable], int] = lambda _: sys.maxsize,
+    ) -> None:
         self._turns = Turns(polling_share)
+        self._workers = workers
+        self._flow_of = flow_of
         self._waiting: dict[K, _Waiting] = {}
-        self._processing: set[K] = set()
+        self._processing: dict[K, tuple[Lane, Flow]] = {}
         self._delayed: list[tuple[float, int, K]] = []
         self._order = itertools.count()
-        self._lines: dict[Lane, OrderedDict[K, None]] = {lane: OrderedDict() for lane in Lane}
+        self._lines: dict[Lane, FairLine[K]] = {lane: FairLine(limit) for lane in Lane}
 
     def add(self, key: K, lane: Lane, due: float, now: float) -> bool:
         """Let `key` wait until `due`; True if it did not wait before.
 
         A key that waits already keeps the earlier moment and the better lane.
         """
-        entry = self._waiting.get(key)
+        entry, flow = self._waiting.get(key), self._flow_of(key)
         if entry is None:
-            self._waiting[key] = entry = _Waiting(due=max(due, now), lane=lane)
+            self._waiting[key] = entry = _Waiting(max(due, now), lane, flow)
             self._place(key, entry, now)
             return True
         upgraded = lane is Lane.LIFECYCLE and entry.lane is Lane.POLLING
+        moved = upgraded or flow != entry.flow
         earlier = due < entry.due and not entry.in_line
-        if upgraded:
-            self._lines[entry.lane].pop(key, None)
-            entry.lane, entry.in_line = lane, False
+        if moved:
+            self._lines[entry.lane].discard(key, entry.flow)
+            entry.lane = lane if upgraded else entry.lane
+            entry.flow, entry.in_line = flow, False
         if earlier:
             entry.due = max(due, now)
-        if upgraded or earlier:
+        if moved or earlier:
             self._place(key, entry, now)
         return False
 
     def take(self, now: float) -> tuple[K, Lane, float] | None:
-        """The next key, its lane, and for how many seconds it had been due; None if nothing is due.
+        """The next key, its lane, and for how many seconds it had been due; None if nothing is due that may be served.
 
         The key counts as being worked on until `done`.
         """
         self._line_up(now)
-        lane = self._next_lane()
-        if lane is None:
-            return None
-        key, _ = self._lines[lane].popitem(last=False)
-        entry = self._waiting.pop(key)
-        self._processing.add(key)
-        self._turns.taken(lane)
-        return key, lane, now - entry.due
+        for lane in self._turns.order():
+            taken = self._lines[lane].take(self._free)
+            if taken is not None:
+                key, flow = taken
+                entry = self._waiting.pop(key)
+                self._processing[key] = (lane, flow)
+                self._turns.taken(lane)
+                return key, lane, now - entry.due
+        return None
 
     def done(self, key: K, now: float) -> None:
         """The worker has finished with `key`. Raises `KeyError` if it never had it."""
-        self._processing.remove(key)
+        lane, flow = self._processing.pop(key)
+        self._lines[lane].release(flow)
+        for line in self._lines.values():
+            line.look_again(self._free)
         entry = self._waiting.get(key)
         if entry is not None:
             self._place(key, entry, now)
@@ -156,7 +179,8 @@ class Schedule(Generic[K]):
         """Forget what waits: everything, or only what is not due yet."""
         self._delayed.clear()
         for key in [key for key, entry in self._waiting.items() if not delayed_only or entry.due > now]:
-            self._lines[self._waiting.pop(key).lane].pop(key, None)
+            entry = self._waiting.pop(key)
+            self._lines[entry.lane].discard(key, entry.flow)
         for key, entry in self._waiting.items():
             if not entry.in_line:
                 self._place(key, entry, now)
@@ -171,9 +195,18 @@ class Schedule(Generic[K]):
         """How many keys of a lane are due and wait for a worker, those included that a worker still has."""
         return sum(1 for entry in self._waiting.values() if entry.lane is lane and entry.due <= now)
 
-    def oldest_age(self, now: float) -> float:
-        """For how many seconds the longest-waiting key has been due; 0.0 if none is."""
-        return max(0.0, now - min((entry.due for entry in self._waiting.values()), default=now))
+    def depth_by_account(self) -> Counter[Hashable]:
+        """How many keys stand in line, by account."""
+        return sum((line.waiting() for line in self._lines.values()), Counter())
+
+    def oldest_age(self, now: float, lane: Lane | None = None) -> float:
+        """For how many seconds the longest-waiting key (of a lane) has been due; 0.0 if none is."""
+        dues = (entry.due for entry in self._waiting.values() if lane in {None, entry.lane})
+        return max(0.0, now - min(dues, default=now))
+
+    @property
+    def _free(self) -> int:
+        return self._workers - len(self._processing)
 
     def _place(self, key: K, entry: _Waiting, now: float) -> None:
         if key in self._processing:
@@ -182,7 +215,7 @@ class Schedule(Generic[K]):
             heapq.heappush(self._delayed, (entry.due, next(self._order), key))
         else:
             entry.in_line = True
-            self._lines[entry.lane][key] = None
+            self._lines[entry.lane].append(key, entry.flow)
 
     def _line_up(self, now: float) -> None:
         while self._delayed and self._delayed[0][0] <= now:
@@ -194,15 +227,13 @@ class Schedule(Generic[K]):
         entry = self._waiting.get(key)
         return entry is not None and entry.due == due and not entry.in_line and key not in self._processing
 
-    def _next_lane(self) -> Lane | None:
-        return next((lane for lane in self._turns.order() if self._lines[lane]), None)
-
 
 class WorkQueue(Generic[K]):
-    """The queue for workers of one event loop.
+    """The queue for `workers` workers of one event loop.
 
     `monotonic` tells seconds, `random` a number in [0, 1). Every `polling_share`-th key served is a polling one as long
-    as polling waits. Back-off doubles from `base_delay` to `max_delay` seconds, ± 20 %.
+    as polling waits. Back-off doubles from `base_delay` to `max_delay` seconds, ± 20 %. `flow_of` tells whose a key is,
+    `limit` how many workers an account can make use of now.
     """
 
     def __init__(
@@ -214,13 +245,18 @@ class WorkQueue(Generic[K]):
         max_delay: float = 300.0,
         polling_share: int = POLLING_SHARE,
         hooks: QueueHooks | None = None,
+        workers: int = sys.maxsize,
+        flow_of: Callable[[K], Flow] = lambda _: NOBODY,
+        limit: Callable[[Hashable], int] = lambda _: sys.maxsize,
     ) -> None:
         self._monotonic = monotonic
         self._random = random
         self._base_delay = base_delay
         self._max_delay = max_delay
         self._hooks = hooks or NoHooks()
-        self._schedule: Schedule[K] = Schedule(polling_share=polling_share)
+        self._schedule: Schedule[K] = Schedule(
+            polling_share=polling_share, workers=workers, flow_of=flow_of, limit=limit
+        )
         self._failures: dict[K, int] = {}
         self._closed = False
         self._getters: deque[asyncio.Future[None]] = deque()
@@ -298,9 +334,13 @@ class WorkQueue(Generic[K]):
         """How many keys of a lane wait for a worker."""
         return self._schedule.depth(lane, self._monotonic())
 
-    def oldest_age(self) -> float:
-        """For how many seconds the longest-waiting key has been due; 0.0 if none waits."""
-        return self._schedule.oldest_age(self._monotonic())
+    def depth_by_account(self) -> Counter[Hashable]:
+        """How many keys stand in line, by account."""
+        return self._schedule.depth_by_account()
+
+    def oldest_age(self, lane: Lane | None = None) -> float:
+        """For how many seconds the longest-waiting key (of a lane) has been due; 0.0 if none waits."""
+        return self._schedule.oldest_age(self._monotonic(), lane)
 
     async def _wait(self, now: float) -> None:
         getter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

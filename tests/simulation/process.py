@@ -21,7 +21,7 @@ import httpx
 from dispersed_operator.abandoned import AbandonedJobs
 from dispersed_operator.account_reconciler import AccountReconciler
 from dispersed_operator.accounts import AccountBook
-from dispersed_operator.composition import build_sweeper
+from dispersed_operator.composition import build_sweeper, work_queue
 from dispersed_operator.config import Settings
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
@@ -44,13 +44,13 @@ from dispersed_operator.store import ResourceStore, key_of
 from dispersed_operator.sweeper import Sweeper
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.workers import Workers
-from dispersed_operator.workqueue import Lane, WorkQueue
+from dispersed_operator.workqueue import Lane
 from tests.simulation.calls import Line
 from tests.simulation.remote_side import EPOCH, FaultyTransport, RemoteSide, ShortClient
 from tests.simulation.virtual_loop import OWNER, VirtualLoop
 
-RETRY_CEILING_SECONDS = 60.0
 SWEEP_SECONDS = 150.0
+WORKERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class SimulatedProcess:
         self.ready = True
         self.given.trace("ready")
         self.given.on_ready(self)
-        self.workers.start(4)
+        self.workers.start(WORKERS)
         self._spawn(self.sweeper.run())
 
     def build(self) -> None:
@@ -183,12 +183,12 @@ class SimulatedProcess:
         self.metrics = Metrics()
         self.redactor = Redactor()
         self.store = ResourceStore()
-        self.queue: WorkQueue[ResourceKey] = WorkQueue(
-            monotonic=now, random=given.rng.random, max_delay=RETRY_CEILING_SECONDS
-        )
         self.leader = SoleLeader(now)
         self.book = AccountBook(
             windows_for=self.settings.windows_for, exists=lambda key: self.store.get(key) is not None
+        )
+        self.queue = work_queue(
+            workers=WORKERS, store=self.store, book=self.book, monotonic=now, randoms=given.rng.random
         )
         self.sessions = self.make_sessions()
         self.recorder = EventRecorder(given.kube, instance=given.holder, clock=self.wall)

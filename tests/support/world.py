@@ -178,8 +178,11 @@ class World:
 
     def add_batch(self, name: str = "batch", *, template: Body | None = None, **spec: Any) -> None:
         """A small BATCH job."""
-        fields = {"task": "Batch", "deadlines": {"runSeconds": 900}} | spec
-        self.apply(_body("DispersedJob", name, fields | {"template": _template(name) | (template or {})}))
+        self.apply(_batch(name, template or {}, spec))
+
+    def add_batches(self, *names: str, **spec: Any) -> None:
+        """Many small BATCH jobs at once."""
+        self.apply({"apiVersion": "v1", "kind": "List", "items": [_batch(name, {}, spec) for name in names]})
 
     def add_persistent(self, name: str = "server", *, template: Body | None = None, **spec: Any) -> None:
         """A PERSISTENT job with one http port."""
@@ -372,6 +375,11 @@ class World:
 
 def _body(kind: str, name: str, spec: Body) -> Body:
     return {"apiVersion": "dispersed.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def _batch(name: str, template: Body, spec: Body) -> Body:
+    fields = {"task": "Batch", "deadlines": {"runSeconds": 900}} | spec
+    return _body("DispersedJob", name, fields | {"template": _template(name) | template})
 
 
 def _is_first_page(query: str) -> bool:
