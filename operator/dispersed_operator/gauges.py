@@ -40,7 +40,7 @@ class Gauges:
     def refresh(self) -> None:
         """Set every computed gauge to what is true now."""
         for lane in Lane:
-            self._metrics.queue_state(lane, depth=self._queue.depth(lane), oldest_seconds=self._queue.oldest_age())
+            self._metrics.queue_state(lane, depth=self._queue.depth(lane), oldest_seconds=self._queue.oldest_age(lane))
         leading = self._leading()
         self._metrics.leading(leading=leading)
         self._metrics.ready(ready=self._resync.barrier.is_set() and leading)
@@ -48,7 +48,14 @@ class Gauges:
             for kind in self._resync.kinds:
                 self._metrics.resync_age(kind, self._resync.age())
         self._count_jobs()
+        waiting = self._queue.depth_by_account()
         for session in self._book.sessions():
+            self._metrics.account_load(
+                session.key.namespace,
+                session.key.name,
+                waiting=waiting[session.key],
+                concurrency=session.client.limiter.allowed,
+            )
             swept, polled = self._swept(session.key), session.view.polled
             if swept is not None:
                 self._metrics.sweep_age(session.key.namespace, session.key.name, swept)

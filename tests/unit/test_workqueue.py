@@ -136,6 +136,7 @@ async def test_depth_and_age_tell_what_waits() -> None:
     clock.now += 3
     queue.add("b", Lane.POLLING)
     assert (queue.depth(Lane.LIFECYCLE), queue.depth(Lane.POLLING), queue.oldest_age()) == (1, 1, 3.0)
+    assert (queue.oldest_age(Lane.LIFECYCLE), queue.oldest_age(Lane.POLLING)) == (3.0, 0.0)
     await queue.get()
     assert (queue.depth(Lane.LIFECYCLE), queue.oldest_age()) == (0, 0.0)
 

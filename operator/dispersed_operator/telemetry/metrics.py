@@ -131,6 +131,14 @@ class Metrics:
         self._account_offset = self._gauge(
             prefix + "account_clock_offset_seconds", "Service's clock minus this process's clock.", account
         )
+        self._account_waiting = self._gauge(
+            prefix + "account_waiting", "Resources of an account that are due and wait for a worker.", account
+        )
+        self._account_concurrency = self._gauge(
+            prefix + "account_concurrency",
+            "Requests of an account that may be in flight at once; answers 429 shrink it.",
+            account,
+        )
 
     def _creating(self) -> None:
         prefix = PREFIX
@@ -254,11 +262,17 @@ class Metrics:
         """The service's clock minus ours."""
         self._account_offset.labels(namespace, account).set(seconds)
 
+    def account_load(self, namespace: str, account: str, *, waiting: int, concurrency: int) -> None:
+        """How many resources of the account wait, and how many requests the service bears at once."""
+        self._account_waiting.labels(namespace, account).set(waiting)
+        self._account_concurrency.labels(namespace, account).set(concurrency)
+
     def account_gone(self, namespace: str, account: str) -> None:
         """Forget the series of an account that was deleted."""
         polling = (self._poll_seconds, self._poll_age, self._account_ready, self._account_offset)
+        load = (self._account_waiting, self._account_concurrency)
         sweeping = (self._sweeps, self._sweep_age, self._sweep_jobs, self._sweep_cancels, self._sweep_held_back)
-        for metric in (*polling, *sweeping):
+        for metric in (*polling, *load, *sweeping):
             metric.remove_by_labels({"namespace": namespace, "account": account})
 
     # -- create and cancel --------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ def exercise(metrics: Metrics) -> None:
     metrics.poll_age("team-a", "default", 5.0)
     metrics.account_ready("team-a", "default", ready=True)
     metrics.account_clock_offset("team-a", "default", -1.5)
+    metrics.account_load("team-a", "default", waiting=7, concurrency=4)
     metrics.intent_won()
     metrics.create_not_sent()
     metrics.created(CreateOutcome.UNKNOWN)
@@ -103,6 +104,8 @@ def test_counts_and_gauges_say_what_was_reported() -> None:
     assert value(metrics, prefix + "jobs", phase="Pending") == 0
     assert value(metrics, prefix + "hourly_rate_usd") == 1.25
     assert value(metrics, prefix + "account_clock_offset_seconds", namespace="team-a", account="default") == -1.5
+    assert value(metrics, prefix + "account_waiting", namespace="team-a", account="default") == 7
+    assert value(metrics, prefix + "account_concurrency", namespace="team-a", account="default") == 4
     assert value(metrics, "workqueue_depth", name="lifecycle") == 3
     assert value(metrics, "workqueue_adds_total", name="lifecycle") == 1
 
@@ -143,6 +146,7 @@ def test_the_series_of_a_deleted_account_vanish_and_those_of_others_stay() -> No
         metrics.poll_age("team-a", account, 5.0)
         metrics.account_ready("team-a", account, ready=True)
         metrics.account_clock_offset("team-a", account, 0.0)
+        metrics.account_load("team-a", account, waiting=1, concurrency=16)
     metrics.account_gone("team-a", "gone")
     metrics.account_gone("team-a", "never-known")
     text = metrics.expose().decode()
