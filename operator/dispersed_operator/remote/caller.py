@@ -166,10 +166,13 @@ class SignedCaller:
         """A 2xx answer, after as many attempts as it takes within the deadline; for GET and cancel only. In the polling
         lane it lets others go first. What a slow bucket takes for one token comes on top of the deadline.
 
-        Raises the error of the last attempt; NotSent if none was made because the limiter let none through in time.
+        Raises the error of the last attempt; NotSent if none was made because the limiter let none through in time, and
+        RateLimited at once if the service asked for a longer pause than that: whoever waits for it holds a worker.
         """
         last: list[RemoteError] = []
         patience = self._deadline + self.limiter.turn_seconds(lane)
+        if self.limiter.paused_for > patience:
+            raise RateLimited(status=429, detail="no request of this account may start now")
         try:
             async with asyncio.timeout(patience):
                 return await self._attempt_until_answered(target, lane, patience, last)

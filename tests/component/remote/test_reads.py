@@ -89,6 +89,14 @@ async def test_a_call_that_the_limiter_held_back_was_not_sent(bench: Bench) -> N
     assert bench.received("GET") == []
 
 
+async def test_a_call_does_not_wait_for_a_pause_that_outlasts_it(bench: Bench) -> None:
+    client = bench.client(deadline=30.0)
+    client.limiter.throttled(60.0)
+    with pytest.raises(RateLimited):
+        await client.get_job("j-1")
+    assert (bench.slept, bench.received("GET")) == ([], [])
+
+
 async def test_a_skewed_clock_is_repaired_once_from_the_refusal(bench: Bench) -> None:
     uuid = inserted(bench)
     bench.simulator.control.advance(3600)
