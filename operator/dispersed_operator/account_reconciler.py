@@ -180,12 +180,9 @@ class AccountReconciler:
     def _arm(self, session: AccountSession, body: Body) -> None:
         """What the session must know before anything is done with it."""
         session.frozen = self._frozen.get(session.key)
-        live = any(self._is_active(job) for job in self._store.jobs_of_account(session.key))
+        live = any(job.active for job in self._store.outlines_of_account(session.key))
         session.expected_identity = (body.get("status") or {}).get("accountUUID") if live else None
         session.forget_jobs_if_idle()
-
-    def _is_active(self, job: ResourceKey) -> bool:
-        return ((self._store.get(job) or {}).get("status") or {}).get("active") == 1
 
     async def _session(self, key: ResourceKey, body: Body, credentials: Credentials) -> AccountSession | Problem:
         settings = (body["spec"].get("requestsPerMinute"), body["spec"].get("polling"))
@@ -256,9 +253,10 @@ class AccountReconciler:
         bodies = [self._store.get(account) or {} for account in accounts]
         keys = {str((body.get("status") or {}).get("keyFingerprint")) for body in bodies}
         for scope in {None} if None in scopes else scopes:
-            items, _ = await self._kube.list_all(DISPERSED_JOBS, namespace=scope)
-            jobs = (parse_job(item) for item in items)
-            if any(job.has_finalizer and _needs(job, accounts, keys) for job in jobs):
+            needing, _ = await self._kube.list_each(
+                DISPERSED_JOBS, lambda item: _needs(parse_job(item), accounts, keys), namespace=scope
+            )
+            if any(needing):
                 return True
         return False
 
@@ -351,12 +349,7 @@ class AccountReconciler:
 
     def _view(self, key: ResourceKey, problem: Problem | None) -> AccountView:
         session = self._book.get(key)
-        live, rates = 0, []
-        for job_key in self._store.jobs_of_account(key):
-            status = (self._store.get(job_key) or {}).get("status") or {}
-            if status.get("active") == 1:
-                live += 1
-                rates.append(read_rate(status.get("hourlyRateUSD")))
+        active = [job for job in self._store.outlines_of_account(key) if job.active]
         probes = session.probes if session is not None else None
         offset = session.client.clock.offset() if session is not None else None
         if offset is not None:
@@ -366,8 +359,8 @@ class AccountReconciler:
             public_key=session.client.public_key if session is not None else None,
             identity=session.identity if session is not None and session.doubt is None else None,
             clock_offset=offset,
-            live_jobs=live,
-            hourly_rate_usd=rate_text(total_rate(rates)),
+            live_jobs=len(active),
+            hourly_rate_usd=rate_text(total_rate(read_rate(job.hourly_rate) for job in active)),
             findings=self._examinations.findings(session),
             api_server_cas=() if self._frozen.get(key) is not None else self._api_server_cas,
             probes=None
@@ -383,6 +376,9 @@ class AccountReconciler:
 
 
 def _needs(job: JobResource, accounts: Collection[ResourceKey], keys: set[str]) -> bool:
+    """Whether a job with our finalizer needs one of these accounts, or the key with one of these fingerprints."""
+    if not job.has_finalizer:
+        return False
     pending = job.pending_create()
     signed = pending.account.public_key if pending is not None and pending.account is not None else None
     accepted_by = read_spelling(str(job.status.get("account") or ""), job.key.namespace)

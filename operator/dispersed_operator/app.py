@@ -150,7 +150,7 @@ class App:
         self._leader = leadership(settings, kube)
         self._book = AccountBook(
             windows_for=settings.windows_for,
-            exists=lambda key: self._store.get(key) is not None,
+            exists=self._store.holds,
             cluster_wide=self._namespaces is None,
         )
         self._queue = work_queue(workers=settings.workers, store=self._store, book=self._book, hooks=self._metrics)
@@ -349,7 +349,7 @@ class App:
         if key.kind in ACCOUNT_KINDS:
             return Outcome(after=await self._accounts.reconcile(key), urgent=True)
         outcome = await self._jobs.reconcile(key)
-        if self._store.get(key) is None:
+        if not self._store.holds(key):
             for account in self._store.leaving_accounts(key.namespace):  # it may have been the last that held one
                 self._queue.add(account)
         return outcome

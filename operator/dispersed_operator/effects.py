@@ -178,6 +178,8 @@ class Effects:
         """A job recorded under an earlier key that this listing shows proves that the keys are of one account."""
         for row in listing.listing.rows:
             for key in self._store.by_uuid(row.uuid):
+                if self._store.outline(key).public_key in {None, *session.continuous_keys}:
+                    continue  # nothing to learn, and there may be thousands
                 body = self._store.get(key)
                 recorded = proven_key(parse_job(body), row) if body is not None else None
                 if recorded is not None:
@@ -284,16 +286,15 @@ class Effects:
         _log.warning("the finalizer had been taken off while a remote job may live; it is back")
 
     async def _inspect_contest(self, work: Pass, action: say.InspectContest) -> None:
-        held = (self._store.get(key) for key in self._store.keys(Kind.JOB))
-        bodies = [body for body in held if body is not None]
+        known = self._store.readings(Kind.JOB)
         allowed = {
             rival.uid: await self._admissions.may_adopt(self._book.account_of(rival), rival)
-            for rival in (work.resource, *rivals_of(work.resource, bodies))
+            for rival in (work.resource, *rivals_of(work.resource, known))
         }
         work.contest = judge_contest(
             work.resource,
             action.job,
-            bodies,
+            known,
             cluster_id=action.cluster_id,
             allows=lambda rival: allowed[rival.uid],
         )

@@ -73,14 +73,10 @@ class Examinations:
 
     def _echo(self, session: AccountSession) -> tuple[Finding, ...]:
         """How the first job that was created for a resource and read since came back (failure mode 41)."""
-        for job_key in self._store.jobs_of_account(session.key):
-            body = self._store.get(job_key) or {}
-            record = (body.get("status") or {}).get("create") or {}
-            token, uuid = record.get("token"), record.get("uuid")
-            created_here = token and uuid and not (body.get("spec") or {}).get("adopt")
-            seen = session.view.get(str(uuid)) if created_here else None
-            if seen is not None:
-                return echo_findings([seen.job], token=str(token))
+        for job in self._store.outlines_of_account(session.key):
+            seen = session.view.get(job.create_uuid) if job.create_uuid and job.adopts is None else None
+            if seen is not None and job.token:
+                return echo_findings([seen.job], token=job.token)
         return ()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from dispersed_operator.accounts import AccountBook
 from dispersed_operator.kube.resync import Resync
-from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.planning.cost import read_rate
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
@@ -65,13 +65,12 @@ class Gauges:
     def _count_jobs(self) -> None:
         phases: Counter[str] = Counter()
         live, unknown, rate = 0, 0, 0.0
-        for key in self._store.keys(Kind.JOB):
-            status = (self._store.get(key) or {}).get("status") or {}
-            phases[str(status.get("phase") or "Pending")] += 1
-            unknown += (status.get("create") or {}).get("state") == "Unknown"
-            if status.get("active") == 1:
+        for job in self._store.outlines():
+            phases[job.phase or "Pending"] += 1
+            unknown += job.unknown
+            if job.active:
                 live += 1
-                rate += float(read_rate(status.get("hourlyRateUSD")) or 0)
+                rate += float(read_rate(job.hourly_rate) or 0)
         self._metrics.jobs_by_phase(phases)
         self._metrics.creates_unknown(unknown)
         self._metrics.live_jobs(live, hourly_rate_usd=rate)

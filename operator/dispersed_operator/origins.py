@@ -38,8 +38,8 @@ async def inspect_origin(action: InspectOrigin, *, store: ResourceStore, kube: K
 def _places(action: InspectOrigin, store: ResourceStore) -> list[ResourceKey]:
     """Where the object can be, by its uid, its name, or the token that it derives."""
     if action.uid is None:
-        bodies = ((key, store.get(key)) for key in sorted(store.keys(Kind.JOB)))
-        return [key for key, body in bodies if body is not None and _is_meant(action, key, body["metadata"]["uid"])]
+        held = sorted((reading.key, reading.uid) for reading in store.readings(Kind.JOB))
+        return [key for key, uid in held if _is_meant(action, key, uid)]
     places = [store.by_uid(action.uid)]
     namespace, _, name = (action.namespaced_name or "").partition("/")
     if name and store.serves(namespace):

@@ -108,7 +108,7 @@ class JobReconciler:
             await self._effects.refresh(key)
             return Outcome(failed=True)
         finally:
-            if self._store.get(key) is not None or _knows_a_job(work.memory):
+            if self._store.holds(key) or _knows_a_job(work.memory):
                 self._memories[key] = _Remembered(work.resource.uid, work.account, work.memory)
             else:
                 self._memories.pop(key, None)

@@ -18,6 +18,7 @@ from dispersed_operator.errors import RateLimited, RemoteError
 from dispersed_operator.model.account import AccountSpec
 from dispersed_operator.model.account_names import full_name
 from dispersed_operator.model.keys import ResourceKey
+from dispersed_operator.model.reading import JobOutline
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.planning.breaker import LEAST_JOBS, after_poll
@@ -125,11 +126,11 @@ class SessionFactory:
 
     def _tracked(self, key: ResourceKey) -> Collection[str]:
         """The remote jobs of this account's resources that are not over."""
-        return {uuid for uuid, status in self._jobs(key) if status.get("phase") not in TERMINAL_PHASES}
+        return {uuid for uuid, job in self._jobs(key) if job.phase not in TERMINAL_PHASES}
 
     def _interval(self, key: ResourceKey, configured: float) -> float:
         """Starting and stopping jobs are watched closely, running ones as configured."""
-        if any(status.get("phase") in UNSETTLED_PHASES for _, status in self._jobs(key)):
+        if any(job.phase in UNSETTLED_PHASES for _, job in self._jobs(key)):
             return max(2.0, configured / HURRIED_SHARE)
         return configured
 
@@ -137,16 +138,16 @@ class SessionFactory:
         """The remote jobs that are said to live and are not in question for themselves."""
         return {
             uuid
-            for uuid, status in self._jobs(key)
-            if status.get("phase") not in TERMINAL_PHASES and not _stalled_reasons(status) & IN_QUESTION
+            for uuid, job in self._jobs(key)
+            if job.phase not in TERMINAL_PHASES and IN_QUESTION.isdisjoint(job.stalled)
         }
 
-    def _jobs(self, key: ResourceKey) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Remote uuid and status of each resource of the account that has a remote job."""
-        for job in self._store.jobs_of_account(key):
-            status = (self._store.get(job) or {}).get("status") or {}
-            if status.get("jobUUID") and not _is_suspended(status):
-                yield str(status["jobUUID"]), status
+    def _jobs(self, key: ResourceKey) -> Iterator[tuple[str, JobOutline]]:
+        """Remote uuid and outline of each resource of the account that has a remote job. One that was suspended and is
+        verified to be over is left out: that no listing shows it is no news."""
+        for job in self._store.outlines_of_account(key):
+            if job.job_uuid and not job.ended:
+                yield job.job_uuid, job
 
     def _changed(self, uuids: Collection[str]) -> None:
         for uuid in uuids:
@@ -180,12 +181,3 @@ class SessionFactory:
         if session.awaits_poll:
             session.awaits_poll = False
             session.on_doubt()
-
-
-def _stalled_reasons(status: Mapping[str, Any]) -> set[str]:
-    return {str(item.get("reason")) for item in status.get("conditions") or () if item.get("type") == "Stalled"}
-
-
-def _is_suspended(status: Mapping[str, Any]) -> bool:
-    """Whether the recorded job was suspended and is verified to be over: that no listing shows it is no news."""
-    return (status.get("create") or {}).get("ended") is True

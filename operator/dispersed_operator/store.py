@@ -12,23 +12,21 @@ Invariants:
   (protocol, Identity).
 
 resourceVersions are compared as integers, which Kubernetes guarantees to be meaningful within one kind.
-Bodies are shared, not copied: nobody changes one.
+What is held is packed (model/reading.py); bodies are shared, not copied: nobody changes one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 from dispersed_operator.errors import StateLost
-from dispersed_operator.model.account_names import accounts_of
 from dispersed_operator.model.keys import ACCOUNT_KINDS, Kind, ResourceKey
+from dispersed_operator.model.reading import UNOUTLINED, Body, JobOutline, Reading, read, state_of
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-
-Body = Mapping[str, Any]
-_Name = TypeVar("_Name", str, ResourceKey)
+AT_HAND = 128
+"""How many bodies are not packed: those that came or were asked for last."""
 
 
 def key_of(body: Body) -> ResourceKey:
@@ -57,24 +55,13 @@ class Changes:
     vanished: frozenset[ResourceKey]
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A body, and under which names the indexes know it."""
-
-    version: int
-    uid: str
-    body: Body
-    uuids: frozenset[str]
-    accounts: tuple[ResourceKey, ...]
-
-
 @dataclass(slots=True)
 class _KindState:
     """What is known of one kind. `floors` are the versions of the last listing per namespace (None: all of them)."""
 
     highest: int = 0
     floors: dict[str | None, int] = field(default_factory=dict)
-    held: dict[ResourceKey, _Held] = field(default_factory=dict)
+    held: dict[ResourceKey, Reading] = field(default_factory=dict)
     tombstones: dict[ResourceKey, int] = field(default_factory=dict)
 
     def floor(self, namespace: str) -> int:
@@ -90,9 +77,10 @@ class ResourceStore:
     def __init__(self, *, namespaces: Iterable[str] | None = None) -> None:
         self._scopes: frozenset[str | None] = frozenset([None]) if namespaces is None else frozenset(namespaces)
         self._kinds = {kind: _KindState() for kind in Kind}
-        self._by_uuid: dict[str, set[ResourceKey]] = {}
+        self._by_uuid: dict[str, tuple[ResourceKey, ...]] = {}
         self._by_account: dict[ResourceKey, set[ResourceKey]] = {}
         self._by_uid: dict[str, ResourceKey] = {}
+        self._at_hand: OrderedDict[ResourceKey, Reading] = OrderedDict()
 
     # Bodies.
 
@@ -101,13 +89,40 @@ class ResourceStore:
 
         Raises `StateLost` for a resourceVersion that is not a number.
         """
-        state = self._kinds[key.kind]
-        return self._take(key, body, max(state.tombstones.get(key, 0), state.floor(key.namespace)))
+        state, version = self._kinds[key.kind], version_of(body)
+        held = state.held.get(key)
+        if held is not None and (version < held.version or _is_held_already(body, version, held)):
+            return False
+        reading = read(key, body, version)
+        if not self._take(reading, max(state.tombstones.get(key, 0), state.floor(key.namespace))):
+            return False
+        self._keep_at_hand(reading)
+        return True
 
     def get(self, key: ResourceKey) -> Body | None:
-        """The newest body, or None."""
+        """The newest body, or None. To ask something of many resources, use `outlines`."""
         held = self._kinds[key.kind].held.get(key)
-        return held.body if held is not None else None
+        if held is None:
+            return None
+        self._keep_at_hand(held)
+        return held.unpack()
+
+    def holds(self, key: ResourceKey) -> bool:
+        """Whether there is a body."""
+        return key in self._kinds[key.kind].held
+
+    def readings(self, kind: Kind) -> tuple[Reading, ...]:
+        """All resources of a kind as they are held."""
+        return tuple(self._kinds[kind].held.values())
+
+    def outlines(self) -> Iterator[JobOutline]:
+        """What is asked of all jobs. Nothing may be written meanwhile."""
+        return (held.outline for held in self._kinds[Kind.JOB].held.values())
+
+    def outline(self, job: ResourceKey) -> JobOutline:
+        """What is asked of all jobs, of this one; an empty outline if it is not held."""
+        held = self._kinds[job.kind].held.get(job)
+        return held.outline if held is not None else UNOUTLINED
 
     def version(self, key: ResourceKey) -> int:
         """The resourceVersion held; 0 if there is no body."""
@@ -150,8 +165,8 @@ class ResourceStore:
 
     def leaving_accounts(self, namespace: str) -> frozenset[ResourceKey]:
         """The accounts that jobs of this namespace can have and that are being deleted."""
-        near = ((key, self.get(key)) for key in self.accounts() if key.namespace in {namespace, ""})
-        return frozenset(key for key, body in near if body is not None and body["metadata"].get("deletionTimestamp"))
+        held = (account for kind in ACCOUNT_KINDS for account in self._kinds[kind].held.values())
+        return frozenset(item.key for item in held if item.deleting and item.key.namespace in {namespace, ""})
 
     # Indexes.
 
@@ -167,6 +182,11 @@ class ResourceStore:
         """The jobs that refer to this account, those included that do so by default, or may do so."""
         return frozenset(self._by_account.get(account, ()))
 
+    def outlines_of_account(self, account: ResourceKey) -> Iterator[JobOutline]:
+        """What is asked of all jobs, of those that refer to this account. Nothing may be written meanwhile."""
+        held = self._kinds[Kind.JOB].held
+        return (held[job].outline for job in self._by_account.get(account, ()))
+
     # Listings.
 
     def serves(self, namespace: str) -> bool:
@@ -181,10 +201,23 @@ class ResourceStore:
         """Whether a complete listing of the kind was absorbed, for each namespace that is served."""
         return self._scopes <= self._kinds[kind].floors.keys()
 
+    def listed(self, kind: Kind, body: Body) -> Reading:
+        """An item of a listing, packed: for whoever must have all of them. What is held in the same state is not
+        packed again. Raises `StateLost` for a resourceVersion that is not a number."""
+        metadata, version = body["metadata"], version_of(body)
+        key = ResourceKey(kind, metadata.get("namespace") or "", metadata["name"])
+        held = self._kinds[kind].held.get(key)
+        same = held is not None and version == held.version and state_of(body) == held.state
+        return held if held is not None and same else read(key, body, version).pack()
+
+    def listed_job(self, body: Body) -> Reading:
+        """`listed` for a DispersedJob."""
+        return self.listed(Kind.JOB, body)
+
     def absorb_listing(
         self,
         kind: Kind,
-        items: Iterable[Body],
+        items: Iterable[Body | Reading],
         list_version: int,
         *,
         floor: int | None = None,
@@ -198,17 +231,17 @@ class ResourceStore:
         """
         state = self._kinds[kind]
         known = state.highest if floor is None else floor
-        named = ((item["metadata"].get("namespace") or "", item["metadata"]["name"], item) for item in items)
-        bodies = {ResourceKey(kind, home, name): item for home, name, item in named}
-        if list_version < known or any(self._is_overtaken(key, body, known) for key, body in bodies.items()):
+        readings = (item if isinstance(item, Reading) else self.listed(kind, item) for item in items)
+        listed = {reading.key: reading for reading in readings}
+        if list_version < known or any(self._is_overtaken(reading, known) for reading in listed.values()):
             raise StateLost(f"the API server listed {kind} at a version older than one it had shown before")
         # What the listing shows existed at its version: only a deletion seen since overrules it.
         later = {key: version for key, version in state.tombstones.items() if version > list_version}
-        changed = frozenset(key for key, body in bodies.items() if self._take(key, body, later.get(key, 0)))
+        changed = frozenset(key for key, reading in listed.items() if self._take(reading, later.get(key, 0)))
         vanished = frozenset(
             key
             for key, held in state.held.items()
-            if key not in bodies and held.version <= list_version and namespace in (None, key.namespace)
+            if key not in listed and held.version <= list_version and namespace in (None, key.namespace)
         )
         for key in vanished:
             self._bury(key, list_version)
@@ -218,25 +251,25 @@ class ResourceStore:
         state.tombstones = {k: v for k, v in state.tombstones.items() if v > state.floor(k.namespace)}
         return Changes(changed, vanished)
 
-    def _is_overtaken(self, key: ResourceKey, body: Body, known: int) -> bool:
-        held = self._kinds[key.kind].held.get(key)
-        return held is not None and version_of(body) < held.version <= known
+    def _is_overtaken(self, reading: Reading, known: int) -> bool:
+        held = self._kinds[reading.key.kind].held.get(reading.key)
+        return held is not None and reading.version < held.version <= known
 
-    def _take(self, key: ResourceKey, body: Body, absent_at: int) -> bool:
-        """Hold the body if it is newer than the one held, or than `absent_at` if none is. Raises `StateLost` if it is
-        another state of the object under the version that is held: a restored etcd gives versions out twice."""
-        version = version_of(body)
-        state = self._kinds[key.kind]
+    def _take(self, reading: Reading, absent_at: int) -> bool:
+        """Hold the reading if it is newer than the one held, or than `absent_at` if none is. Raises `StateLost` if it
+        is another state of the object under the version that is held: a restored etcd gives versions out twice."""
+        key, state = reading.key, self._kinds[reading.key.kind]
         held = state.held.get(key)
-        if held is not None and version == held.version and _is_another_state(body, held.body):
-            raise StateLost(f"the API server gave out version {version} of {key} twice")
-        if version <= (held.version if held is not None else absent_at):
+        if held is not None and reading.version == held.version and _is_another_state(reading, held):
+            raise StateLost(f"the API server gave out version {reading.version} of {key} twice")
+        if reading.version <= (held.version if held is not None else absent_at):
             return False
         if held is not None:
-            self._unindex(key, held)
-        state.highest = max(state.highest, version)
+            self._unindex(held)
+        state.highest = max(state.highest, reading.version)
         state.tombstones.pop(key, None)
-        state.held[key] = self._index(key, _slim(body), version)
+        state.held[key] = reading
+        self._index(reading)
         return True
 
     def _bury(self, key: ResourceKey, version: int) -> bool:
@@ -248,63 +281,50 @@ class ResourceStore:
         if held is None:
             return False
         del state.held[key]
-        self._unindex(key, held)
+        self._at_hand.pop(key, None)
+        self._unindex(held)
         return True
 
-    def _index(self, key: ResourceKey, body: Body, version: int) -> _Held:
-        uid = str(body["metadata"].get("uid", ""))
-        is_job = key.kind is Kind.JOB
-        held = _Held(version, uid, body, _uuids(body) if is_job else frozenset(), accounts_of(body) if is_job else ())
-        if uid:
-            self._by_uid[uid] = key
-        for uuid in held.uuids:
-            self._by_uuid.setdefault(uuid, set()).add(key)
-        for account in held.accounts:
+    def _index(self, reading: Reading) -> None:
+        key = reading.key
+        if reading.uid:
+            self._by_uid[reading.uid] = key
+        for uuid in reading.outline.uuids:
+            self._by_uuid[uuid] = (*self._by_uuid.get(uuid, ()), key)
+        for account in reading.outline.accounts:
             self._by_account.setdefault(account, set()).add(key)
-        return held
 
-    def _unindex(self, key: ResourceKey, held: _Held) -> None:
+    def _unindex(self, held: Reading) -> None:
+        key = held.key
         if self._by_uid.get(held.uid) == key:
             del self._by_uid[held.uid]
-        for uuid in held.uuids:
-            _discard(self._by_uuid, uuid, key)
-        for account in held.accounts:
-            _discard(self._by_account, account, key)
+        for uuid in held.outline.uuids:
+            left = tuple(other for other in self._by_uuid[uuid] if other != key)
+            if left:
+                self._by_uuid[uuid] = left
+            else:
+                del self._by_uuid[uuid]
+        for account in held.outline.accounts:
+            jobs = self._by_account[account]
+            jobs.discard(key)
+            if not jobs:
+                del self._by_account[account]
+
+    def _keep_at_hand(self, held: Reading) -> None:
+        self._at_hand[held.key] = held
+        self._at_hand.move_to_end(held.key)
+        if len(self._at_hand) > AT_HAND:
+            _, rested = self._at_hand.popitem(last=False)
+            rested.pack()
 
 
-def _is_another_state(body: Body, known: Body) -> bool:
-    """Whether two bodies of one version cannot be the same. The answer to the write that takes the last finalizer off a
-    deleting object has the version from before it, so those are not compared."""
-    if body["metadata"].get("deletionTimestamp") and known["metadata"].get("deletionTimestamp"):
-        return False
-    return _identity(body) != _identity(known)
+def _is_another_state(reading: Reading, held: Reading) -> bool:
+    """Whether two readings of one version cannot be of the same state. The answer to the write that takes the last
+    finalizer off a deleting object has the version from before it, so those are not compared."""
+    return not (reading.deleting and held.deleting) and reading.state != held.state
 
 
-def _identity(body: Body) -> tuple[Any, ...]:
-    """What cannot differ between two readings of one version. Defaults and pruning are applied when an object is read,
-    so spec and status as a whole can, after the definition of the kind has changed."""
-    metadata, status = body["metadata"], body.get("status") or {}
-    marks = tuple(metadata.get(name) for name in ("uid", "generation", "deletionTimestamp", "finalizers"))
-    annotations = {name: text for name, text in (metadata.get("annotations") or {}).items() if name != LAST_APPLIED}
-    return *marks, annotations, status.get("jobUUID"), status.get("create")
-
-
-def _slim(body: Body) -> Body:
-    """The body without what only other writers need; managedFields alone are often half of it."""
-    metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
-    if LAST_APPLIED in (metadata.get("annotations") or {}):
-        metadata["annotations"] = {k: v for k, v in metadata["annotations"].items() if k != LAST_APPLIED}
-    return {**body, "metadata": metadata}
-
-
-def _uuids(body: Body) -> frozenset[str]:
-    status = body.get("status") or {}
-    named = (status.get("jobUUID"), (status.get("create") or {}).get("uuid"))
-    return frozenset(uuid for uuid in named if isinstance(uuid, str) and uuid)
-
-
-def _discard(index: dict[_Name, set[ResourceKey]], name: _Name, key: ResourceKey) -> None:
-    keys = index[name]
-    keys.discard(key)
-    if not keys:
-        del index[name]
+def _is_held_already(body: Body, version: int, held: Reading) -> bool:
+    """Whether a body says what is held; then it need not be packed."""
+    both_go = held.deleting and bool(body["metadata"].get("deletionTimestamp"))
+    return version == held.version and (both_go or state_of(body) == held.state)

@@ -28,6 +28,7 @@ from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.observed import PendingCreate
 from dispersed_operator.model.orphan import OrphanDecision, OrphanPolicy
+from dispersed_operator.model.reading import Reading
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.orphan_keeper import OrphanKeeper, Sweep, account_names
 from dispersed_operator.orphans import Orphan, Orphans, parse_orphan
@@ -305,12 +306,12 @@ class Sweeper:
         self._decisions = {name: orphan.decision for name, orphan in objects.items()}
         return objects
 
-    async def _resources(self) -> list[Body]:
+    async def _resources(self) -> list[Reading]:
         """Every resource by quorum. Raises StateLost if the API server is behind what it has shown before."""
-        found: list[Body] = []
+        found: list[Reading] = []
         for namespace in self._settings.namespaces or (None,):
             floor = self._store.highest_version(Kind.JOB)
-            items, version = await self._kube.list_all(DISPERSED_JOBS, namespace=namespace)
+            items, version = await self._kube.list_each(DISPERSED_JOBS, self._store.listed_job, namespace=namespace)
             if parse_version(version) < floor:
                 raise StateLost("the API server listed DispersedJob at a version older than one it had shown before")
             found += items
@@ -320,16 +321,16 @@ class Sweeper:
         self,
         rows: Collection[RemoteJob],
         server_date: int,
-        bodies: Collection[Body],
+        resources: Collection[Reading],
         objects: Mapping[str, Orphan],
         account: _Account,
     ) -> SweepView:
-        recorded = recorded_jobs(bodies)
+        recorded = recorded_jobs(resources)
         return SweepView(
             rows=tuple(rows),
             server_date=server_date,
             recorded=recorded,
-            resources=possible_owners(bodies, [row.title for row in rows if row.uuid not in recorded]),
+            resources=possible_owners(resources, [row.title for row in rows if row.uuid not in recorded]),
             decisions={name: orphan.decision for name, orphan in objects.items()},
             sightings=account.sightings,
             spent=len(account.cancels),

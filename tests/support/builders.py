@@ -19,6 +19,7 @@ from dispersed_operator.model.intent import AccountMark, Intent, IntentState, Or
 from dispersed_operator.model.job import DispersedJobSpec
 from dispersed_operator.model.naming import Identity
 from dispersed_operator.model.observed import JobResource, parse_job, rfc3339
+from dispersed_operator.model.reading import Reading, read
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import Listing, NodeURL, RemoteJob, RemoteRun
 from dispersed_operator.model.windows import ProofWindows
@@ -116,6 +117,12 @@ class JobBuilder:
     @property
     def resource(self) -> JobResource:
         return parse_job(self.body)
+
+    @property
+    def reading(self) -> Reading:
+        """As the store holds it."""
+        resource = self.resource
+        return read(resource.key, self.body, int(resource.resource_version))
 
     def metadata(self, **fields: Any) -> JobBuilder:
         return self._with("metadata", fields)

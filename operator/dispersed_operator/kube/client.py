@@ -18,7 +18,7 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 JsonObject = dict[str, Any]
+T = TypeVar("T")
 
 FIELD_MANAGER = "dispersed-operator"
 DEADLINE = 15.0
@@ -141,10 +142,23 @@ class KubeClient:
         self, res: Resource, *, namespace: str | None = None, chunk: int = 500, deadline: float = LIST_DEADLINE
     ) -> tuple[list[JsonObject], str]:
         """All items by quorum, and the resourceVersion of the listing; starts over if the listing expires under way."""
+        return await self.list_each(res, lambda item: item, namespace=namespace, chunk=chunk, deadline=deadline)
+
+    async def list_each(
+        self,
+        res: Resource,
+        read: Callable[[JsonObject], T],
+        *,
+        namespace: str | None = None,
+        chunk: int = 500,
+        deadline: float = LIST_DEADLINE,
+    ) -> tuple[list[T], str]:
+        """As `list_all`, but each item is given to `read` when its page comes and only what that returns is kept: ten
+        thousand documents at once are more than a small pod has."""
         try:
             async with asyncio.timeout(deadline):
                 while True:
-                    listing = await self._list_once(res, namespace, chunk)
+                    listing = await self._list_once(res, read, namespace, chunk)
                     if listing is not None:
                         return listing
         except TimeoutError:
@@ -189,8 +203,10 @@ class KubeClient:
         body["preconditions"] = {key: value for key, value in conditions.items() if value is not None}
         return await self._write("DELETE", res.path(namespace=namespace, name=name), body, deadline)
 
-    async def _list_once(self, res: Resource, namespace: str | None, chunk: int) -> tuple[list[JsonObject], str] | None:
-        items: list[JsonObject] = []
+    async def _list_once(
+        self, res: Resource, read: Callable[[JsonObject], T], namespace: str | None, chunk: int
+    ) -> tuple[list[T], str] | None:
+        items: list[T] = []
         token = ""
         while True:
             try:
@@ -199,7 +215,7 @@ class KubeClient:
                 if error.status == 410:
                     return None
                 raise
-            items += page
+            items += map(read, page)
             if not token:
                 return items, version
 

@@ -11,6 +11,7 @@ leaves `run`: the process must end.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Collection, Iterable
 
@@ -104,5 +105,6 @@ class Resync:
 
     async def _list(self, kind: Kind, namespace: str | None) -> Changes:
         floor = self._store.highest_version(kind)  # before the LIST: what comes meanwhile may be newer than it
-        items, version = await self._client.list_all(RESOURCES[kind], namespace=namespace)
+        read = functools.partial(self._store.listed, kind)
+        items, version = await self._client.list_each(RESOURCES[kind], read, namespace=namespace)
         return self._store.absorb_listing(kind, items, parse_version(version), floor=floor, namespace=namespace)

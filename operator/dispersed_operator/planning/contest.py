@@ -8,11 +8,11 @@ answer names nobody (failure mode 52).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection
 
 from dispersed_operator.model import naming
 from dispersed_operator.model.observed import JobResource, parse_job
+from dispersed_operator.model.reading import Reading
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.planning.identity import cancel_identities, claims
 from dispersed_operator.planning.sweep_bodies import possible_owners, recorded_jobs
@@ -20,34 +20,28 @@ from dispersed_operator.planning.vocabulary import Contest
 
 UNSEEN_ATTEMPTS = 3
 
-Body = Mapping[str, Any]
 Allows = Callable[[JobResource], bool]
 
 
 def judge_contest(
-    adopter: JobResource, job: RemoteJob | None, bodies: Collection[Body], *, cluster_id: str, allows: Allows
+    adopter: JobResource, job: RemoteJob | None, known: Collection[Reading], *, cluster_id: str, allows: Allows
 ) -> Contest:
-    """`bodies` are all DispersedJobs that are known; `allows` tells whether the account of a resource lets it adopt
+    """`known` are all DispersedJobs that are known; `allows` tells whether the account of a resource lets it adopt
     jobs. Without `job` the title is not asked whose it is."""
-    others = [body for body in bodies if body["metadata"].get("uid") != adopter.uid]
-    rivals = rivals_of(adopter, bodies)
+    others = [other for other in known if other.uid != adopter.uid]
+    rivals = rivals_of(adopter, known)
     owned = (
-        adopter.adopts in recorded_jobs(body for body in others if _adopts(body) != adopter.adopts)
+        adopter.adopts in recorded_jobs(other for other in others if other.outline.adopts != adopter.adopts)
         or any(_comes_first(rival, adopter, allows) for rival in rivals)
         or (job is not None and _is_titled_for(job, others, cluster_id))
     )
     return Contest(allowed=allows(adopter), owned=owned, titled=job is not None)
 
 
-def rivals_of(adopter: JobResource, bodies: Collection[Body]) -> list[JobResource]:
+def rivals_of(adopter: JobResource, known: Collection[Reading]) -> list[JobResource]:
     """The other resources that adopt the same job; `allows` is asked of these, and of the adopter."""
-    others = (body for body in bodies if body["metadata"].get("uid") != adopter.uid)
-    return [parse_job(body) for body in others if _adopts(body) == adopter.adopts]
-
-
-def _adopts(body: Body) -> str | None:
-    adopt = (body.get("spec") or {}).get("adopt")
-    return adopt.get("jobUUID") if isinstance(adopt, Mapping) else None
+    rivals = (other for other in known if other.uid != adopter.uid and other.outline.adopts == adopter.adopts)
+    return [parse_job(rival.body()) for rival in rivals]
 
 
 def _comes_first(rival: JobResource, adopter: JobResource, allows: Allows) -> bool:
@@ -58,13 +52,14 @@ def _comes_first(rival: JobResource, adopter: JobResource, allows: Allows) -> bo
     return older and allows(rival)
 
 
-def _is_titled_for(job: RemoteJob, others: Collection[Body], cluster_id: str) -> bool:
+def _is_titled_for(job: RemoteJob, others: Collection[Reading], cluster_id: str) -> bool:
     """Whether the job proves to be of another resource, or of its earlier self (protocol, Identity)."""
-    known = possible_owners(others, [job.title])
+    owners = possible_owners(others, [job.title])
     if naming.parse_title(job.title) is None and (job.env_token or naming.parse_description(job.description)):
-        known = tuple(parse_job(body) for body in others)  # the title was rewritten: only the token tells (mode 41)
+        # The title was rewritten: only the token tells (mode 41).
+        owners = tuple(parse_job(other.body()) for other in others)
     return any(
         claims(job, identity, range(1, other.highest_attempt() + UNSEEN_ATTEMPTS + 1)) is not None
-        for other in known
+        for other in owners
         for identity in cancel_identities(other, cluster_id)
     )

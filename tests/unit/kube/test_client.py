@@ -183,6 +183,12 @@ async def test_a_listing_that_expires_under_way_starts_over() -> None:
     assert len(script.requests) == 3
 
 
+async def test_of_a_listing_only_that_is_kept_which_is_read_of_each_item() -> None:
+    async with client_of(page("9", "a", more="t"), failure(410, "Expired"), page("12", "c", "d")) as (client, _):
+        names, version = await client.list_each(SECRETS, lambda item: str(item["metadata"]["name"]))
+    assert (names, version) == (["c", "d"], "12"), "what was read before the listing expired does not count"
+
+
 async def test_a_listing_that_expires_for_ever_ends_by_its_deadline() -> None:
     async with client_of(failure(410, "Expired")) as (client, _):
         with pytest.raises(errors.KubernetesUnreachable):

@@ -46,9 +46,9 @@ def rival(**metadata: Any) -> JobBuilder:
 
 
 def judged(*others: JobBuilder, job: RemoteJob | None = TAKEN, forbidden: str = "") -> Contest:
-    bodies = [adopter().body, *(other.body for other in others)]
+    known = [adopter().reading, *(other.reading for other in others)]
     return judge_contest(
-        adopter().resource, job, bodies, cluster_id=CLUSTER, allows=lambda rival: rival.key.namespace != forbidden
+        adopter().resource, job, known, cluster_id=CLUSTER, allows=lambda rival: rival.key.namespace != forbidden
     )
 
 
