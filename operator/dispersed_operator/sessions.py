@@ -38,7 +38,6 @@ _log = logging.getLogger(__name__)
 TERMINAL_PHASES = frozenset({"Succeeded", "Failed", "Stopped"})
 UNSETTLED_PHASES = frozenset({"Queued", "Starting", "Stopping"})
 IN_QUESTION = frozenset({Reason.REMOTE_VANISHED.value, Reason.OWNERSHIP_AMBIGUOUS.value})
-HURRIED_SHARE = 3
 
 
 class SessionFactory:
@@ -93,8 +92,9 @@ class SessionFactory:
         poller = AccountPoller(
             client,
             view,
-            interval=functools.partial(self._interval, key, float(spec.polling.interval_seconds)),
+            interval=lambda: float(spec.polling.interval_seconds),
             tracked=functools.partial(self._tracked, key),
+            hurried=functools.partial(self._hurried, key),
             on_change=self._changed,
             on_error=functools.partial(self._poll_failed, key),
             jitter=self._settings.poll_jitter_ratio,
@@ -128,11 +128,9 @@ class SessionFactory:
         """The remote jobs of this account's resources that are not over."""
         return {uuid for uuid, job in self._jobs(key) if job.phase not in TERMINAL_PHASES}
 
-    def _interval(self, key: ResourceKey, configured: float) -> float:
-        """Starting and stopping jobs are watched closely, running ones as configured."""
-        if any(job.phase in UNSETTLED_PHASES for _, job in self._jobs(key)):
-            return max(2.0, configured / HURRIED_SHARE)
-        return configured
+    def _hurried(self, key: ResourceKey) -> Collection[str]:
+        """Those of them that start or stop, which are watched more closely."""
+        return {uuid for uuid, job in self._jobs(key) if job.phase in UNSETTLED_PHASES}
 
     def _known(self, key: ResourceKey) -> Collection[str]:
         """The remote jobs that are said to live and are not in question for themselves."""

@@ -34,7 +34,7 @@ from dispersed_operator.orphan_keeper import OrphanKeeper, Sweep, account_names
 from dispersed_operator.orphans import Orphan, Orphans, parse_orphan
 from dispersed_operator.planning.sweep import FirstSight, Standing, SweepPlan, SweepRules, SweepView, plan_sweep
 from dispersed_operator.planning.sweep_bodies import possible_owners, recorded_jobs
-from dispersed_operator.remote.listing import dated_live_jobs
+from dispersed_operator.remote.live import dated_live_jobs
 from dispersed_operator.store import ResourceStore, parse_version
 from dispersed_operator.sweep_cancels import SweepCancels
 from dispersed_operator.telemetry.metrics import Metrics

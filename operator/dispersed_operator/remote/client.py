@@ -50,8 +50,16 @@ from dispersed_operator.remote.caller import OnResponse, SignedCaller, Target
 from dispersed_operator.remote.clock import ServerClock
 from dispersed_operator.remote.limiter import Limiter, Reservation
 from dispersed_operator.remote.outcomes import CreateOutcome, classify_create, classify_failure
-from dispersed_operator.remote.paging import MAX_PAGE_SIZE, JobPage, RunPage, read_every_page
-from dispersed_operator.remote.payloads import job_of_row, parse_job, parse_page, parse_run, run_of_row
+from dispersed_operator.remote.paging import (
+    MAX_PAGE_SIZE,
+    JobPage,
+    Rows,
+    RunPage,
+    read_every_page,
+    read_jobs,
+    read_runs,
+)
+from dispersed_operator.remote.payloads import parse_job, parse_run
 from dispersed_operator.remote.probes import ListedPages, Probes, list_pages, run_probes
 from dispersed_operator.remote.scrub import secrets_of
 from dispersed_operator.remote.signing import Credentials, canonical_body, canonical_query
@@ -149,7 +157,7 @@ class DispersedClient:
             raise MalformedAnswer("the answer is about another run than the one that was asked for")
         return run
 
-    async def list_runs(self, job_uuid: str) -> tuple[RemoteRun, ...]:
+    async def list_runs(self, job_uuid: str, lane: Lane = Lane.LIFECYCLE) -> tuple[RemoteRun, ...]:
         """All runs of a job, newest first; none is missing (protocol D5). Rows of other jobs are dropped.
 
         Raises MalformedAnswer if the pages do not add up, or if a row does not say whose run it is.
@@ -157,7 +165,7 @@ class DispersedClient:
         wanted = _checked_uuid(job_uuid)
 
         async def read_page(page: int) -> RunPage:
-            return await self._page_of_runs([("filter[job_uuid]", wanted)], page=page, limit=MAX_PAGE_SIZE)
+            return await self._page_of_runs([("filter[job_uuid]", wanted)], page=page, limit=MAX_PAGE_SIZE, lane=lane)
 
         runs = await read_every_page(read_page)
         return runs_of_job(runs, wanted)
@@ -172,17 +180,30 @@ class DispersedClient:
         await self._caller.call(Target("PUT", "/v1/jobs/{uuid}/cancel", path, body=body))
 
     async def page_jobs(
-        self, *, page: int, limit: int, statuses: Sequence[str] | None = None, lane: Lane = Lane.LIFECYCLE
+        self,
+        *,
+        page: int,
+        limit: int,
+        statuses: Sequence[str] | None = None,
+        read: Callable[[bytes], Rows[RemoteJob]] = read_jobs,
+        lane: Lane = Lane.LIFECYCLE,
     ) -> JobPage:
-        """One page of jobs, newest first (API reference §5.3). Raises MalformedAnswer if any row cannot be read."""
+        """One page of jobs, newest first (API reference §5.3). `read` gets the answer as it came. Raises
+        MalformedAnswer if any row cannot be read."""
         answer = await self._get("/v1/jobs", "/v1/jobs", _list_query(_status_filter(statuses), page, limit), lane)
-        return JobPage.of(parse_page(answer.body), job_of_row, asked=limit, server_date=answer.date)
+        return JobPage.of(read(answer.body), asked=limit, server_date=answer.date)
 
     async def page_runs(
-        self, *, page: int, limit: int, statuses: Sequence[str] | None = None, lane: Lane = Lane.LIFECYCLE
+        self,
+        *,
+        page: int,
+        limit: int,
+        statuses: Sequence[str] | None = None,
+        read: Callable[[bytes], Rows[RemoteRun]] = read_runs,
+        lane: Lane = Lane.LIFECYCLE,
     ) -> RunPage:
         """One page of runs, newest first, without logs (API reference §6.1). Raises as `page_jobs`."""
-        return await self._page_of_runs(_status_filter(statuses), page=page, limit=limit, lane=lane)
+        return await self._page_of_runs(_status_filter(statuses), page=page, limit=limit, read=read, lane=lane)
 
     async def probe(self) -> Probes:
         """Find out whether signatures expire on this account, and remember the replay codes.
@@ -216,10 +237,16 @@ class DispersedClient:
         return await self._caller.call(Target("GET", route, path, query), lane)
 
     async def _page_of_runs(
-        self, filters: list[tuple[str, str]], *, page: int, limit: int, lane: Lane = Lane.LIFECYCLE
+        self,
+        filters: list[tuple[str, str]],
+        *,
+        page: int,
+        limit: int,
+        read: Callable[[bytes], Rows[RemoteRun]] = read_runs,
+        lane: Lane = Lane.LIFECYCLE,
     ) -> RunPage:
         answer = await self._get("/v1/job-runs", "/v1/job-runs", _list_query(filters, page, limit), lane)
-        return RunPage.of(parse_page(answer.body), run_of_row, asked=limit, server_date=answer.date)
+        return RunPage.of(read(answer.body), asked=limit, server_date=answer.date)
 
 
 def runs_of_job(runs: Sequence[RemoteRun], job_uuid: str) -> tuple[RemoteRun, ...]:

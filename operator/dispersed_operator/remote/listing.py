@@ -1,5 +1,4 @@
-"""Complete listings: the evidence that a job does not exist (protocol, "Complete listing"), and live ones for the
-poller.
+"""Complete listings: the evidence that a job does not exist (protocol, "Complete listing").
 
 Why it exists: C0, C7, D2 and the sweep believe a *negative* only from a listing that provably holds every row back to a
 moment. Invariant: a `Listing` is never returned with a page missing, with rows unaccounted for, or with a `Date`
@@ -10,24 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from dispersed_operator.errors import MalformedAnswer, RemoteError, TransportFailed
-from dispersed_operator.model.remote import LIVE_STATUSES, Listing, RemoteJob, RemoteRun
+from dispersed_operator.model.remote import Listing, RemoteJob
 from dispersed_operator.remote.client import DispersedClient
 from dispersed_operator.remote.paging import (
     MAX_PAGE_SIZE,
     MAX_PAGES,
     MAX_PASSES,
     JobPage,
-    Page,
     PageReader,
     PagesDoNotAddUp,
-    R,
 )
-from dispersed_operator.workqueue import Lane
 
 SETTLING_SECONDS = 600  # rows may become visible late
 SKEW_SECONDS = 300  # signedAt may differ from created_at by the freshness window
@@ -98,7 +94,7 @@ async def _one_pass(client: DispersedClient, *, since: int, page_size: int, begu
     server_date: int | None = None
     for number in range(1, MAX_PAGES + 1):
         page = await client.page_jobs(page=number, limit=page_size)
-        date = _trusted_date(page)
+        date = trusted_date(page)
         server_date = date if server_date is None else server_date
         reader.add(page)
         order.add(page.rows)
@@ -114,7 +110,7 @@ async def _one_pass(client: DispersedClient, *, since: int, page_size: int, begu
     raise PagesDoNotAddUp("it never ends")
 
 
-def _trusted_date(page: JobPage) -> int:
+def trusted_date(page: JobPage) -> int:
     """The `Date` of a page. A page out of a cache may hide a row, and one without a `Date` proves nothing."""
     if page.server_date is None:
         raise MalformedAnswer("a page of the job list came from a cache or without a Date header: it proves nothing")
@@ -124,56 +120,6 @@ def _trusted_date(page: JobPage) -> int:
 def _identity(rows: Sequence[RemoteJob]) -> str | None:
     carried = {row.account_uuid for row in rows if row.account_uuid}
     return carried.pop() if len(carried) == 1 else None
-
-
-async def live_jobs(client: DispersedClient) -> tuple[RemoteJob, ...]:
-    """The jobs with a status that is known to be live, read when nothing more urgent waits. Absence means "read it",
-    nothing more (failure mode 47)."""
-
-    async def read_page(number: int) -> JobPage:
-        return await client.page_jobs(page=number, limit=MAX_PAGE_SIZE, statuses=LIVE_STATUSES, lane=Lane.POLLING)
-
-    return tuple(job for job in await _live(read_page) if not job.terminal)
-
-
-async def dated_live_jobs(client: DispersedClient) -> tuple[tuple[RemoteJob, ...], int]:
-    """As `live_jobs`, with the `Date` of the first page in epoch seconds. Raises MalformedAnswer for a page out of a
-    cache or without a `Date`."""
-    dates: list[int] = []
-
-    async def read_page(number: int) -> JobPage:
-        page = await client.page_jobs(page=number, limit=MAX_PAGE_SIZE, statuses=LIVE_STATUSES, lane=Lane.POLLING)
-        dates.append(_trusted_date(page))
-        return page
-
-    jobs = tuple(job for job in await _live(read_page) if not job.terminal)
-    return jobs, dates[0]
-
-
-async def live_runs(client: DispersedClient) -> tuple[RemoteRun, ...]:
-    """The runs with a status that is known to be live, without logs; a run that does not name its job is left out."""
-
-    async def read_page(number: int) -> Page[RemoteRun]:
-        return await client.page_runs(page=number, limit=MAX_PAGE_SIZE, statuses=LIVE_STATUSES, lane=Lane.POLLING)
-
-    return tuple(run for run in await _live(read_page) if run.job_uuid and not run.terminal)
-
-
-async def _live(read_page: Callable[[int], Awaitable[Page[R]]]) -> tuple[R, ...]:
-    """All pages of a filtered list, de-duplicated; a page that fails fails the whole.
-
-    Neither a short page alone ends the list, for the service may clamp the page size, nor a `total` that a full first
-    page fits, for it may count that page only.
-    """
-    rows: dict[str, R] = {}
-    for number in range(1, MAX_PAGES + 1):
-        page = await read_page(number)
-        before = len(rows)
-        rows.update({row.uuid: row for row in page.rows})
-        all_seen = page.total is not None and len(rows) >= page.total and (page.short or number > 1)
-        if all_seen or len(rows) == before:
-            return tuple(rows.values())
-    raise MalformedAnswer("the list of live rows never ends")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

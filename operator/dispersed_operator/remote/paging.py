@@ -13,7 +13,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from dispersed_operator.errors import MalformedAnswer
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
-from dispersed_operator.remote.payloads import RawPage
+from dispersed_operator.remote.payloads import RawPage, job_of_row, parse_page, run_of_row
 
 MAX_PAGE_SIZE = 50
 MAX_PASSES = 4
@@ -31,6 +31,30 @@ R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)
+class Rows(Generic[R]):
+    """The rows of one page, each parsed. `total` and `limit` are None if the service did not say."""
+
+    rows: tuple[R, ...]
+    total: int | None
+    limit: int | None
+
+    @classmethod
+    def of(cls, raw: RawPage, parse: Callable[[object], R]) -> Self:
+        """Parse every row of a raw page. Raises MalformedAnswer if one of them cannot be read."""
+        return cls(tuple(parse(row) for row in raw.rows), raw.total, raw.limit)
+
+
+def read_jobs(body: bytes) -> Rows[RemoteJob]:
+    """A page of the job list. Raises MalformedAnswer if it, or one of its rows, cannot be read."""
+    return Rows.of(parse_page(body), job_of_row)
+
+
+def read_runs(body: bytes) -> Rows[RemoteRun]:
+    """A page of the run list. Raises as `read_jobs`."""
+    return Rows.of(parse_page(body), run_of_row)
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[R]):
     """One page. `total` is None for a bare array; `server_date` is None if the answer had no `Date` or came from a
     cache.
@@ -44,11 +68,10 @@ class Page(Generic[R]):
     short: bool
 
     @classmethod
-    def of(cls, raw: RawPage, parse: Callable[[object], R], *, asked: int, server_date: int | None) -> Self:
-        """Parse every row of a raw page. Raises MalformedAnswer if one of them cannot be read."""
-        rows = tuple(parse(row) for row in raw.rows)
-        size = min(asked, raw.limit or asked)
-        return cls(rows=rows, total=raw.total, server_date=server_date, short=len(rows) < size)
+    def of(cls, read: Rows[R], *, asked: int, server_date: int | None) -> Self:
+        """The page that was asked for with this size."""
+        size = min(asked, read.limit or asked)
+        return cls(rows=read.rows, total=read.total, server_date=server_date, short=len(read.rows) < size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -35,14 +36,15 @@ def _uuid(value: object) -> object:
 
 
 def _status(value: object) -> object:
-    return value.strip().upper() if isinstance(value, str) and value.strip() else None
+    return sys.intern(value.strip().upper()) if isinstance(value, str) and value.strip() else None
 
 
 def _reason(value: object) -> object:
     return value if isinstance(value, str) and value else None
 
 
-def _token_of_env(value: object) -> object:
+def token_of_env(value: object) -> object:
+    """Our token among the env of a job's `parameters`, None if it did not come back."""
     for key in ("parameters", "env", TOKEN_ENV):
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, str) else None
@@ -89,7 +91,7 @@ class JobPayload(_Payload):
     status_reason: Reason = None
     account_uuid: OptionalUuid = None
     account: Annotated[str | None, BeforeValidator(_account)] = None
-    parameters: Annotated[str | None, BeforeValidator(_token_of_env)] = Field(default=None, repr=False)
+    parameters: Annotated[str | None, BeforeValidator(token_of_env)] = Field(default=None, repr=False)
     container_access_tokens: Tokens = Field(default=(), repr=False)
 
     def job(self) -> RemoteJob:
@@ -99,7 +101,7 @@ class JobPayload(_Payload):
             status=self.status,
             title=self.title,
             description=self.description,
-            task=self.task.upper(),
+            task=sys.intern(self.task.upper()),
             created_at=self.created_at.at if self.created_at else None,
             created_at_is_date=self.created_at is not None and self.created_at.is_date,
             started_at=self.started_at.at if self.started_at else None,
@@ -158,6 +160,11 @@ class RunPayload(_Payload):
             logs=self.logs,
         )
 
+
+JOB_FIELDS = tuple(field.alias or name for name, field in JobPayload.model_fields.items() if name != "parameters")
+"""All that is read of a job's row, the parameters apart."""
+RUN_FIELDS = tuple(field.alias or name for name, field in RunPayload.model_fields.items() if name != "duration_ms")
+"""All that is read of a run's row, the duration apart."""
 
 _P = TypeVar("_P", bound=_Payload)
 

@@ -1,8 +1,13 @@
-"""One list poller per account: two list calls instead of two reads per job (architecture, "Queue and poller").
+"""One list poller per account: pages of a list instead of reads of each job (architecture, "Queue and poller").
 
-Why it exists: freshness for any number of jobs at a cost that does not grow with each of them. Invariants: a poll
-that fails in any page changes nothing; an account without tracked jobs is not asked at all; `Retry-After` outranks
-every wish to poll soon.
+Why it exists: freshness for any number of jobs at a cost that does not grow with each of them (docs/polling.md has the
+formula). A whole poll reads every page of the live jobs; the runs are read with it where jobs are on their way, and all
+of them once a minute. Between whole polls of a long list, a glance reads the newest pages only: jobs that start are
+there.
+
+Invariants: a poll that fails in any page changes nothing; only a whole poll says that a job is absent; an account
+without tracked jobs is not asked at all; `Retry-After` outranks every wish to poll soon; whole polls of a list of any
+length take at most half of the time, and at most `CALLS_PER_SECOND` calls on average.
 """
 
 from __future__ import annotations
@@ -10,23 +15,37 @@ from __future__ import annotations
 import asyncio
 import random as random_module
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from dispersed_operator.errors import RemoteError, RemoteStatusError
+from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.remote.client import DispersedClient
-from dispersed_operator.remote.listing import live_jobs, live_runs
+from dispersed_operator.remote.live import Live, live_jobs, live_runs, side_by_side
+from dispersed_operator.remote.rows import job_rows, run_rows
 from dispersed_operator.remote.view import RemoteView
+from dispersed_operator.workqueue import Lane
 
+PAGES_ABREAST = 4
+"""Pages read at once at most; and never more than a quarter of what the limiter lets through, so that creates and
+cancels find room."""
+CALLS_PER_SECOND = 8.0
+SHORT_PAGES = 2
+"""A list of so many pages is always read whole; a glance at a longer one reads so many."""
+RUNS_SECONDS = 60.0
+"""Runs of a long list are read at least so often, for what shows in no job's row: a run that took another's place."""
+HURRIED_SHARE = 3
+"""So many times as often, jobs that start or stop are looked at."""
 _LONGEST_BACKOFF = 300.0
 
 
 class AccountPoller:
     """Keeps a `RemoteView` fresh and names the jobs that deserve a reconcile.
 
-    `interval` tells the seconds between polls, asked each time and varied by the share `jitter`; `shortest_gap` is the
-    least time between the beginnings of two polls, however often `wake` is called. `tracked` is asked at each poll.
+    `interval` tells the seconds between whole polls, asked each time and varied by the share `jitter`; `shortest_gap`
+    is the least time between the beginnings of two polls, however often `wake` is called. `tracked` are the jobs of
+    interest, `hurried` those of them that start or stop; both are asked at each poll.
     `on_change` gets the uuids that changed and those that vanished from the live listing; it is not called with none.
-    `on_success` gets the seconds that a poll took.
+    `on_success` gets the seconds that a whole poll took.
     """
 
     def __init__(
@@ -39,6 +58,7 @@ class AccountPoller:
         on_change: Callable[[Collection[str]], None],
         on_error: Callable[[RemoteError], None],
         on_success: Callable[[float], None],
+        hurried: Callable[[], Collection[str]] = frozenset,
         random: Callable[[], float] = random_module.random,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -49,6 +69,7 @@ class AccountPoller:
         self._view = view
         self._interval = interval
         self._tracked = tracked
+        self._hurried = hurried
         self._on_change = on_change
         self._on_error = on_error
         self._on_success = on_success
@@ -60,6 +81,11 @@ class AccountPoller:
         self._woken = asyncio.Event()
         self._failures = 0
         self._vanished: frozenset[str] = frozenset()
+        self._job_rows = job_rows()
+        self._run_rows = run_rows()
+        self._pages = 0
+        self._whole_due = float("-inf")
+        self._runs_due = float("-inf")
 
     def wake(self) -> None:
         """Poll soon: a job was created."""
@@ -77,36 +103,110 @@ class AccountPoller:
             begun = self._monotonic()
             rest = await self._poll_unless_idle()
             if rest is None:
-                await self._rest(self._jittered(self._interval()), begun)
+                await self._rest(self._until_next(begun), begun)
             else:
                 await self._sleep(rest)
 
     async def poll(self) -> None:
-        """One poll: list the live jobs, then the live runs, and report. Raises RemoteError and changes nothing then."""
+        """One whole poll: list the live jobs, then the live runs, and report. Raises RemoteError and changes nothing
+        then."""
         seen = self._monotonic()
         tracked = frozenset(self._tracked())
-        jobs = await live_jobs(self._client)
-        runs = await live_runs(self._client)
-        changed = self._view.update_jobs(jobs, runs, tracked=tracked, seen=seen)
+        self._job_rows.start_over()
+        jobs = await live_jobs(self._client, abreast=self._abreast, read=self._job_rows.read_page)
+        moving = self._moving(jobs.rows, tracked)
+        if jobs.pages <= SHORT_PAGES or seen >= self._runs_due or len(moving) >= jobs.pages:
+            self._run_rows.start_over()
+            runs, runs_of = await live_runs(self._client, abreast=self._abreast, read=self._run_rows.read_page), None
+            self._run_rows.settle({run.uuid for run in runs.rows})
+            self._runs_due = seen + RUNS_SECONDS
+        else:
+            runs, runs_of = await self._runs_of(moving), moving
+        changed = self._view.update_jobs(jobs.rows, runs.rows, tracked=tracked, seen=seen, runs_of=runs_of)
+        self._job_rows.settle({job.uuid for job in jobs.rows})
         vanished = self._view.vanished(tracked)
         changed |= vanished - self._vanished  # once: whoever reads such a job decides when to read it again
         self._vanished = vanished
+        self._pace(seen, jobs.pages, jobs.pages + runs.pages)
         if changed:
             self._on_change(changed)
+
+    async def glance(self) -> None:
+        """A look at the newest pages, for jobs that start or stop; it ends where the last of them was seen. What it
+        does not show is not absent. Raises RemoteError and changes nothing then."""
+        seen = self._monotonic()
+        tracked, sought = frozenset(self._tracked()), frozenset(self._hurried())
+        jobs = await live_jobs(
+            self._client, most=SHORT_PAGES, read=self._job_rows.read_page, enough=lambda uuids: sought <= set(uuids)
+        )
+        moving = self._moving(jobs.rows, tracked)
+        if len(moving) > SHORT_PAGES:
+            runs = await live_runs(self._client, most=SHORT_PAGES, read=self._run_rows.read_page)
+            moving = frozenset(run.job_uuid for run in runs.rows)
+        else:
+            runs = await self._runs_of(moving)
+        changed = self._view.update_jobs(jobs.rows, runs.rows, tracked=tracked, seen=seen, runs_of=moving, whole=False)
+        if changed:
+            self._on_change(changed)
+
+    def _moving(self, jobs: Iterable[RemoteJob], tracked: Collection[str]) -> frozenset[str]:
+        """The tracked jobs that do not simply run on as they were known: their runs may have something to say."""
+        return frozenset(
+            job.uuid for job in jobs if job.uuid in tracked and (job.status != "RUNNING" or not self._view.knows(job))
+        )
+
+    async def _runs_of(self, jobs: Collection[str]) -> Live[RemoteRun]:
+        """All runs of some jobs, asked for job by job."""
+        found: list[RemoteRun] = []
+        asked, abreast = sorted(jobs), self._abreast
+        for start in range(0, len(asked), abreast):
+            for runs in await side_by_side(self._list_runs, asked[start : start + abreast]):
+                found += runs
+        return Live(tuple(found), len(jobs))
+
+    async def _list_runs(self, job: str) -> Sequence[RemoteRun]:
+        return await self._client.list_runs(job, Lane.POLLING)
+
+    @property
+    def _abreast(self) -> int:
+        return max(1, min(PAGES_ABREAST, self._client.limiter.allowed // 4))
+
+    def _pace(self, begun: float, pages: int, calls: int) -> None:
+        """When the next whole poll is due after one that has just ended."""
+        now = self._monotonic()
+        self._pages = pages
+        apart = max(self._jittered(self._interval()), calls / CALLS_PER_SECOND)
+        self._whole_due = max(begun + apart, now + (now - begun))
+
+    def _until_next(self, begun: float) -> float:
+        """Seconds to rest after a poll that went well, or was not needed."""
+        now, pace = self._monotonic(), self._interval()
+        hurried = bool(self._hurried())
+        if hurried:
+            pace = max(self._shortest_gap, pace / HURRIED_SHARE)
+        soon = max(begun + self._jittered(pace), now + (now - begun))
+        if self._pages <= SHORT_PAGES:
+            return soon - now
+        return max(0.0, (min(soon, self._whole_due) if hurried else self._whole_due) - now)
+
+    def _glance_will_do(self) -> bool:
+        return self._pages > SHORT_PAGES and self._monotonic() < self._whole_due
 
     async def _poll_unless_idle(self) -> float | None:
         """Seconds that must pass before the next poll after a failure; None if all is well."""
         if not self._tracked():
+            self._pages = 0
             return None
-        begun = self._monotonic()
+        begun, whole = self._monotonic(), not self._glance_will_do()
         try:
-            await self.poll()
+            await (self.poll() if whole else self.glance())
         except RemoteError as error:
             self._failures += 1
             self._on_error(error)
             return self._backoff(error)
         self._failures = 0
-        self._on_success(self._monotonic() - begun)
+        if whole:
+            self._on_success(self._monotonic() - begun)
         return None
 
     def _backoff(self, error: RemoteError) -> float:

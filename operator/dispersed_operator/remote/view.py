@@ -7,7 +7,8 @@ absent from a live listing is "unknown, read it" and never "gone" (protocol, fai
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import operator
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -43,12 +44,20 @@ class RemoteView:
         return self._snapshots.get(uuid)
 
     def update_jobs(
-        self, jobs: Iterable[RemoteJob], runs: Iterable[RemoteRun], *, tracked: Collection[str], seen: float
+        self,
+        jobs: Iterable[RemoteJob],
+        runs: Iterable[RemoteRun],
+        *,
+        tracked: Collection[str],
+        seen: float,
+        runs_of: Collection[str] | None = None,
+        whole: bool = True,
     ) -> frozenset[str]:
         """Take a poll that began at `seen`; the uuids among `tracked` whose state changed in meaning.
 
         The runs of a poll are the live ones. Runs that are known to have ended stay in the snapshot; one that left
-        without a known end leaves it, which is a change.
+        without a known end leaves it, which is a change. `runs_of`: the jobs whose runs were asked for, None for all;
+        the others keep theirs. Without `whole` the list was not read to its end, and nothing is absent.
         """
         by_job: dict[str, list[RemoteRun]] = {}
         for run in runs:
@@ -56,19 +65,30 @@ class RemoteView:
         wanted, live, changed = frozenset(tracked), set[str](), set[str]()
         for job in jobs:
             live.add(job.uuid)
-            if job.uuid in wanted and self.record(job, self._all_runs(job.uuid, by_job), seen=seen):
+            if job.uuid not in wanted:
+                continue
+            asked = runs_of is None or job.uuid in runs_of
+            all_runs = self._all_runs(job.uuid, by_job.get(job.uuid, ())) if asked else self._known_runs(job.uuid)
+            if self.record(job, all_runs, seen=seen):
                 changed.add(job.uuid)
-        if self._polled is None or seen >= self._polled:
+        if not whole:
+            self._live |= live
+        elif self._polled is None or seen >= self._polled:
             self._live, self._polled = frozenset(live), seen
             self._snapshots = {u: held for u, held in self._snapshots.items() if u in wanted or held.seen >= seen}
         return frozenset(changed)
 
-    def _all_runs(self, uuid: str, live: Mapping[str, Sequence[RemoteRun]]) -> tuple[RemoteRun, ...]:
-        """The live runs of a poll and the ended ones of earlier reads, newest first."""
-        runs = list(live.get(uuid, ()))
+    def _known_runs(self, uuid: str) -> tuple[RemoteRun, ...]:
         known = self._snapshots.get(uuid)
-        seen = {run.uuid for run in runs}
-        runs += [run for run in (known.runs if known is not None else ()) if _unlisted(run) and run.uuid not in seen]
+        return known.runs if known is not None else ()
+
+    def _all_runs(self, uuid: str, live: Sequence[RemoteRun]) -> tuple[RemoteRun, ...]:
+        """The live runs of a poll and the ended ones of earlier reads, newest first."""
+        seen = {run.uuid for run in live}
+        kept = [run for run in self._known_runs(uuid) if _unlisted(run) and run.uuid not in seen]
+        if len(live) + len(kept) < 2:
+            return (*live, *kept)
+        runs = (*live, *kept)
         return tuple(sorted(runs, key=lambda run: run.created_at or run.started_at or _LONG_AGO, reverse=True))
 
     def record(self, job: RemoteJob, runs: tuple[RemoteRun, ...], *, seen: float) -> bool:
@@ -77,7 +97,16 @@ class RemoteView:
         if known is not None and seen < known.seen:
             return False
         self._snapshots[job.uuid] = Snapshot(job, runs, seen)
-        return known is None or _meaning(known.job, known.runs) != _meaning(job, runs)
+        if known is None:
+            return True
+        if known.job is job and len(runs) == len(known.runs) and all(map(operator.is_, runs, known.runs)):
+            return False  # the rows said what they had said: remote/rows.py
+        return _meaning(known.job, known.runs) != _meaning(job, runs)
+
+    def knows(self, job: RemoteJob) -> bool:
+        """Whether the newest reading of this job said the same."""
+        known = self._snapshots.get(job.uuid)
+        return known is not None and (known.job is job or known.job == job)
 
     def lists(self, uuid: str) -> bool:
         """Whether the newest poll showed this job as alive."""

@@ -14,9 +14,8 @@ from dispersed_operator.remote.listing import (
     ListingService,
     ListingTooEarly,
     complete_listing,
-    live_jobs,
-    live_runs,
 )
+from dispersed_operator.remote.live import live_jobs, live_runs
 
 from .conftest import Bench, until
 
@@ -138,14 +137,14 @@ async def test_live_lists_hold_what_lives(bench: Bench) -> None:
     running = str(bench.simulator.control.insert_job("running", fate={"run_seconds": 10_000})["uuid"])
     bench.simulator.control.advance(30)
     client = bench.client()
-    assert [job.uuid for job in await live_jobs(client)] == [running]
-    assert [run.job_uuid for run in await live_runs(client)] == [running]
+    assert [job.uuid for job in (await live_jobs(client)).rows] == [running]
+    assert [run.job_uuid for run in (await live_runs(client)).rows] == [running]
 
 
 async def test_a_live_list_of_many_pages_is_read_to_its_end(bench: Bench) -> None:
     expected = insert_jobs(bench, list(range(60)), fate={"never_assigned": True}, status="PENDING",
                            fields={"max_timeout_assign_ms": 86_400_000})  # fmt: skip
-    assert {job.uuid for job in await live_jobs(bench.client())} == set(expected)
+    assert {job.uuid for job in (await live_jobs(bench.client())).rows} == set(expected)
     assert pages_asked(bench) == 2
 
 
@@ -156,7 +155,7 @@ async def test_a_live_list_is_whole_though_the_service_serves_smaller_pages_than
     expected = insert_jobs(bench, list(range(45)), fate={"never_assigned": True}, status="PENDING",
                            fields={"max_timeout_assign_ms": 86_400_000})  # fmt: skip
     bench.simulator.control.switch(largest_page=20, list_shape=shape)
-    assert {job.uuid for job in await live_jobs(bench.client())} == set(expected)
+    assert {job.uuid for job in (await live_jobs(bench.client())).rows} == set(expected)
 
 
 async def test_askers_share_one_flight_and_then_its_result(bench: Bench) -> None:

@@ -78,3 +78,27 @@ def test_a_job_that_is_not_tracked_any_more_is_forgotten_and_new_if_it_comes_bac
     view.update_jobs([], [], tracked=set(), seen=1.5)
     assert view.get("j-1") is None
     assert view.update_jobs([JOB], [RUN], tracked={"j-1"}, seen=2.0) == {"j-1"}
+
+
+def test_a_list_that_was_not_read_to_its_end_says_of_nobody_that_he_is_absent() -> None:
+    view = polled()
+    newer = replace(OTHER, status="RUNNING")
+    assert view.update_jobs([newer], [], tracked={"j-1", "j-2"}, seen=2.0, whole=False) == {"j-2"}
+    assert (view.lists("j-1"), view.lists("j-2")) == (True, True)
+    assert view.vanished({"j-1", "j-2"}) == frozenset()
+    assert view.get("j-1") is not None
+    assert view.polled == 1.0, "the newest whole poll"
+
+
+def test_a_job_that_a_later_look_shows_as_alive_has_not_vanished() -> None:
+    view = polled()
+    view.update_jobs([], [], tracked={"j-1"}, seen=2.0)
+    view.update_jobs([JOB], [], tracked={"j-1"}, seen=3.0, runs_of=(), whole=False)
+    assert view.vanished({"j-1"}) == frozenset()
+
+
+def test_a_row_is_known_if_the_newest_reading_said_the_same() -> None:
+    view = polled()
+    assert view.knows(replace(JOB))
+    assert not view.knows(replace(JOB, status="CANCELLING"))
+    assert not view.knows(OTHER), "nobody tracks it"

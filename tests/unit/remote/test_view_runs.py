@@ -97,3 +97,14 @@ def test_a_job_that_was_recorded_while_the_poll_was_under_way_is_kept() -> None:
     view.record(OTHER, (), seen=5.0)
     view.update_jobs([JOB], [LIVE], tracked={"j-1"}, seen=4.0)
     assert view.get("j-2") is not None
+
+
+def test_a_job_whose_runs_were_not_asked_for_keeps_those_that_are_known() -> None:
+    """A poll asks for the runs of jobs that are on their way only."""
+    view = _read(LIVE, FAILED)
+    stopping = replace(JOB, status="CANCELLING")
+    assert view.update_jobs([JOB], [], tracked={"j-1"}, seen=2.0, runs_of=()) == frozenset()
+    assert view.update_jobs([stopping], [], tracked={"j-1"}, seen=3.0, runs_of=()) == {"j-1"}
+    assert _runs(view) == ("r-3", "r-1")
+    assert view.update_jobs([stopping], [], tracked={"j-1"}, seen=4.0, runs_of={"j-1"}) == {"j-1"}
+    assert _runs(view) == ("r-1",)

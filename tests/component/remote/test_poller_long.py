@@ -1,0 +1,195 @@
+"""The poller with more jobs than two pages hold: what it asks for, what it leaves out, and how often it comes."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from dispersed_operator.errors import RemoteError
+from dispersed_operator.remote.poller import CALLS_PER_SECOND, RUNS_SECONDS, AccountPoller
+from dispersed_operator.remote.view import RemoteView
+
+from .conftest import Bench, until
+
+PAGES = 3
+COUNT = 50 * PAGES - 20
+
+
+class Desk:
+    """One poller on a clock that moves with each answer, by the latency, and when it is told to."""
+
+    def __init__(self, bench: Bench, *, latency: float = 0.0) -> None:
+        self.bench = bench
+        self.passed = 1000.0
+        self._latency = latency
+        self.hurried: set[str] = set()
+        self.changes: list[set[str]] = []
+        self.errors: list[RemoteError] = []
+        self.whole_polls = 0
+        self.sleeps: list[float] = []
+        self._moved = asyncio.Event()
+        self.view = RemoteView()
+        bench.simulator.control.set_rate(0)
+        with ThreadPoolExecutor(4) as pool:
+            self.jobs = list(pool.map(self._insert, range(COUNT)))
+        bench.simulator.control.advance(120)
+        self.poller = AccountPoller(
+            bench.client(attempts=1),
+            self.view,
+            interval=lambda: 15.0,
+            tracked=lambda: self.jobs,
+            hurried=lambda: self.hurried,
+            on_change=lambda uuids: self.changes.append(set(uuids)),
+            on_error=self.errors.append,
+            on_success=self._succeeded,
+            random=lambda: 0.5,
+            monotonic=lambda: self.now,
+            sleep=self._sleep,
+        )
+
+    @property
+    def now(self) -> float:
+        return self.passed + self._latency * len(self.bench.responses)
+
+    def _insert(self, number: int) -> str:
+        row = self.bench.simulator.control.insert_job(f"p-{number}", fate={"run_seconds": 100_000}, task="PERSISTENT")
+        return str(row["uuid"])
+
+    def _succeeded(self, _: float) -> None:
+        self.whole_polls += 1
+
+    async def _sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        end = self.now + seconds
+        while self.now < end:
+            self._moved.clear()
+            await self._moved.wait()
+
+    def pass_time(self, seconds: float) -> None:
+        self.passed += seconds
+        self._moved.set()
+
+    def start(self, uuid: str) -> None:
+        """The resource of this job says that it starts or stops."""
+        self.hurried.add(uuid)
+
+    def asked(self) -> list[str]:
+        """The lists asked for since the last time, with the number of calls."""
+        rows = self.bench.received("GET")
+        self.bench.simulator.control.clear_requests()
+        paths = [str(row["path"]) for row in rows]
+        return [f"{path} {paths.count(path)}" for path in dict.fromkeys(paths)]
+
+
+WHOLE = [f"/v1/jobs {PAGES}", f"/v1/job-runs {PAGES}"]
+
+
+async def test_runs_are_left_out_where_no_row_moved_and_asked_for_once_a_minute(bench: Bench) -> None:
+    desk = Desk(bench)
+    await desk.poller.poll()
+    assert desk.asked() == WHOLE
+    assert desk.changes == [set(desk.jobs)]
+    await desk.poller.poll()
+    assert desk.asked() == [f"/v1/jobs {PAGES}"]
+    desk.pass_time(RUNS_SECONDS)
+    await desk.poller.poll()
+    assert desk.asked() == WHOLE
+    assert len(desk.changes) == 1, "nothing changed"
+    assert desk.view.vanished(desk.jobs) == frozenset()
+
+
+async def test_the_runs_of_a_job_whose_row_moved_are_read_with_it(bench: Bench) -> None:
+    desk = Desk(bench)
+    await desk.poller.poll()
+    desk.asked()
+    bench.simulator.control.force_status(desk.jobs[3], "CANCELLING")
+    await desk.poller.poll()
+    assert desk.asked() == [f"/v1/jobs {PAGES}", "/v1/job-runs 1"]
+    assert desk.changes[1:] == [{desk.jobs[3]}]
+    snapshot = desk.view.get(desk.jobs[3])
+    assert snapshot is not None
+    assert (snapshot.job.status, len(snapshot.runs)) == ("CANCELLING", 1)
+
+
+async def test_where_as_many_rows_moved_as_there_are_pages_all_runs_are_listed(bench: Bench) -> None:
+    desk = Desk(bench)
+    await desk.poller.poll()
+    desk.asked()
+    for uuid in desk.jobs[:PAGES]:
+        bench.simulator.control.force_status(uuid, "CANCELLING")
+    await desk.poller.poll()
+    assert desk.asked() == WHOLE
+    assert desk.changes[1:] == [set(desk.jobs[:PAGES])]
+
+
+async def test_a_job_that_starts_is_seen_by_a_glance_at_the_newest_pages(bench: Bench) -> None:
+    desk = Desk(bench)
+    task = asyncio.create_task(desk.poller.run())
+    await until(lambda: desk.sleeps)
+    desk.asked()
+    newest = desk.jobs[-1]
+    assert desk.sleeps == [15.0], "nobody starts, so the next poll is a whole one"
+    bench.simulator.control.force_status(newest, "CANCELLING")
+    desk.start(newest)
+    desk.pass_time(3.0)
+    desk.poller.wake()
+    await until(lambda: len(desk.sleeps) == 2)
+    assert desk.asked() == ["/v1/jobs 1", "/v1/job-runs 1"]
+    assert desk.changes[1:] == [{newest}]
+    assert (desk.whole_polls, desk.sleeps[1]) == (1, 5.0), "a third of the interval while jobs start"
+    assert desk.view.polled == 1000.0, "only a whole poll says who is absent"
+    desk.pass_time(12.0)
+    await until(lambda: desk.whole_polls == 2)
+    task.cancel()
+    await asyncio.wait({task})
+    assert desk.errors == []
+
+
+@pytest.mark.failure_mode(47)
+async def test_a_glance_that_does_not_show_a_job_says_nothing_of_it(bench: Bench) -> None:
+    desk = Desk(bench)
+    await desk.poller.poll()
+    oldest = desk.jobs[0]
+    bench.simulator.control.force_status(oldest, "CANCELLED")
+    desk.start(oldest)
+    desk.asked()
+    await desk.poller.glance()
+    assert desk.asked() == ["/v1/jobs 2"]
+    assert (desk.changes[1:], desk.view.vanished(desk.jobs)) == ([], frozenset())
+    await desk.poller.poll()
+    assert desk.changes[1:] == [{oldest}]
+    assert desk.view.vanished(desk.jobs) == {oldest}
+
+
+async def test_polls_that_take_long_rest_as_long(bench: Bench) -> None:
+    desk = Desk(bench, latency=10.0)
+    task = asyncio.create_task(desk.poller.run())
+    await until(lambda: desk.sleeps)
+    assert desk.sleeps == [10.0 * 2 * PAGES]
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_the_pace_of_whole_polls_is_bounded_by_their_calls(bench: Bench) -> None:
+    """Ten thousand jobs are four hundred calls: at the default interval that would be one call each 37 ms for ever."""
+    desk = Desk(bench)
+    bench.simulator.control.switch(largest_page=1)
+    task = asyncio.create_task(desk.poller.run())
+    await until(lambda: desk.sleeps)
+    assert desk.sleeps == [pytest.approx(2 * COUNT / CALLS_PER_SECOND)]
+    assert 2 * COUNT / CALLS_PER_SECOND > 15.0
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_a_page_that_fails_changes_nothing_and_the_next_poll_brings_it(bench: Bench) -> None:
+    desk = Desk(bench)
+    await desk.poller.poll()
+    for uuid in desk.jobs[:PAGES]:
+        bench.simulator.control.force_status(uuid, "CANCELLING")
+    bench.simulator.control.add_fault("server_error", path="^/v1/job-runs$")
+    with pytest.raises(RemoteError):
+        await desk.poller.poll()
+    assert len(desk.changes) == 1
+    await desk.poller.poll()
+    assert desk.changes[1:] == [set(desk.jobs[:PAGES])]
