@@ -279,7 +279,7 @@ def _settings(random: Callable[[], float], *, scanning: bool) -> kopf.OperatorSe
     settings.networking.request_timeout = 30.0
     settings.networking.enforce_retry_after = True
     settings.networking.error_backoffs = _EndlessBackOffs(random)
-    settings.queueing.idle_timeout = 1.0
+    settings.queueing.idle_timeout = 0.1  # so long kopf keeps a body that it has handled: at start, all of them
     settings.persistence.finalizer = KOPF_FINALIZER
     settings.persistence.diffbase_storage = _NoDiffBase()
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
