@@ -299,8 +299,7 @@ class AccountReconciler:
             self._book.set_problem(key, going)
             await self._write_status(key, going)
             return DELETION_SECONDS
-        others = self._users_of(self._home(key), secret_name) - {key}
-        if not others:
+        if not await self._is_wanted_by_others(self._users_of(self._home(key), secret_name) - {key}):
             try:
                 secret = await self._kube.get(SECRETS, namespace=self._home(key), name=secret_name)
                 await self._release(SECRETS, secret, None)
@@ -309,6 +308,12 @@ class AccountReconciler:
         await self._release(RESOURCES[key.kind], body, key)
         await self._close(key)
         return None
+
+    async def _is_wanted_by_others(self, others: Collection[ResourceKey]) -> bool:
+        """Whether another account needs the Secret: one that stays, or one that goes and waits for jobs. Accounts that
+        go at once, as with their namespace, still see each other, and none may leave the Secret to the others."""
+        going = {other for other in others if _is_going(self._store.get(other))}
+        return len(going) < len(others) or (bool(going) and await self._jobs_hold(going))
 
     def _users_of(self, namespace: str, secret_name: str) -> set[ResourceKey]:
         """All accounts that use this Secret: a DispersedAccount in the operator's namespace may share that of a
@@ -373,6 +378,10 @@ class AccountReconciler:
                 probes.server_time,
             ),
         )
+
+
+def _is_going(body: Body | None) -> bool:
+    return body is None or bool(body["metadata"].get("deletionTimestamp"))
 
 
 def _needs(job: JobResource, accounts: Collection[ResourceKey], keys: set[str]) -> bool:

@@ -82,3 +82,15 @@ def test_a_deleted_namespace_goes_once_its_job_is_cancelled(world: World) -> Non
     assert [job["status"] for job in world.jobs()] == ["CANCELLED"]
     assert len(world.posts()) == 1
     world.check_truth()
+
+
+@pytest.mark.failure_mode(29)
+def test_a_deleted_namespace_goes_though_accounts_of_it_share_a_secret(world: World) -> None:
+    for name in ("second", "third", "fourth"):
+        world.add_account(name, with_secret=False)
+        world.wait_condition(name, "Ready", kind="dispersedaccount")
+    world.kubectl("delete", "namespace", world.namespace, "--wait=false", namespaced=False)
+    wait_for(
+        lambda: not world.kubectl("get", "namespace", world.namespace, "--ignore-not-found", namespaced=False),
+        what="the namespace is gone",
+    )

@@ -6,9 +6,11 @@ import time
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from dispersed_operator.account_reconciler import DELETION_SECONDS, AccountReconciler
 from dispersed_operator.accounts import AccountBook
+from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.model import naming
 from dispersed_operator.model.intent import Refusal
 from dispersed_operator.model.keys import Kind, ResourceKey
@@ -80,6 +82,42 @@ async def test_a_shared_account_waits_for_the_jobs_of_all_namespaces(job: JobBui
     assert asked[1] == "GET /api/v1/namespaces/operators/secrets/key", "its Secret is in the operator's namespace"
 
 
+@pytest.mark.failure_mode(29)
+@pytest.mark.parametrize(
+    ("other", "job", "released", "because"),
+    [
+        ({"deletionTimestamp": "2026-11-18T00:00:00Z"}, None, True, "they go together, and neither leaves it behind"),
+        (
+            {"deletionTimestamp": "2026-11-18T00:00:00Z"},
+            MOVED.created(),
+            False,
+            "the other one still ends a job with it",
+        ),
+        ({}, None, False, "the other one stays"),
+    ],
+)
+async def test_a_secret_that_two_accounts_share_is_released_with_the_last_of_them(
+    other: dict[str, Any], job: JobBuilder | None, released: bool, because: str
+) -> None:
+    secret = {"metadata": {**GOING["metadata"], "name": "key"}}
+    store = ResourceStore()
+    store.put(KEY, GOING)
+    metadata = {name: value for name, value in GOING["metadata"].items() if name != "deletionTimestamp"}
+    store.put(KEY._replace(name="other"), GOING | {"metadata": {**metadata, "name": "other", **other}})
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "PATCH":
+            return ok(GOING)
+        jobs = {"items": [job.body] if job is not None else [], "metadata": {"resourceVersion": "9"}}
+        return ok(secret if "secrets" in request.path else jobs)
+
+    async with client_of(answer) as (kube, script):
+        assert await reconciler(store, kube).reconcile(KEY) is None
+    written = [request for request in script.requests if request.startswith("PATCH")]
+    assert any("/secrets/key" in request for request in written) is released, because
+    assert "/dispersedaccounts/default" in written[-1]
+
+
 async def let_go(key: ResourceKey, going: dict[str, Any], job: JobBuilder) -> tuple[bool, float | None, list[str]]:
     """Reconcile an account that is being deleted, of which `job` is the only one there is: was its hold released, when
     is it looked at again, and what was asked."""
@@ -87,18 +125,22 @@ async def let_go(key: ResourceKey, going: dict[str, Any], job: JobBuilder) -> tu
     store.put(key, going)
     listed = ok({"items": [job.body], "metadata": {"resourceVersion": "9"}})
     async with client_of(listed, failure(404, "NotFound", name="key", kind="secrets"), ok(going)) as (kube, script):
-        accounts = AccountReconciler(
-            store=store,
-            kube=kube,
-            book=AccountBook(windows_for=lambda _: ProofWindows()),
-            open_session=lambda *_: pytest.fail("there is no Secret"),
-            redactor=Redactor(),
-            metrics=Metrics(),
-            wall=lambda: float(NOW),
-            monotonic=time.monotonic,
-            on_change=lambda _: None,
-            operator_namespace="operators",
-        )
-        after = await accounts.reconcile(key)
+        after = await reconciler(store, kube).reconcile(key)
     released = [body for body in script.bodies if body and body.get("metadata", {}).get("finalizers") == []]
     return bool(released), after, list(script.requests)
+
+
+def reconciler(store: ResourceStore, kube: KubeClient) -> AccountReconciler:
+    """One that has opened no account."""
+    return AccountReconciler(
+        store=store,
+        kube=kube,
+        book=AccountBook(windows_for=lambda _: ProofWindows()),
+        open_session=lambda *_: pytest.fail("no account is opened that goes"),
+        redactor=Redactor(),
+        metrics=Metrics(),
+        wall=lambda: float(NOW),
+        monotonic=time.monotonic,
+        on_change=lambda _: None,
+        operator_namespace="operators",
+    )
