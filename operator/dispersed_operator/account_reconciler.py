@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dispersed_operator.accounts import AccountBook, AccountSession, total_rate
@@ -23,16 +22,16 @@ from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.merge import merge_patch
 from dispersed_operator.kube.resources import DISPERSED_JOBS, RESOURCES, SECRETS, Resource
 from dispersed_operator.model import naming
-from dispersed_operator.model.account_names import described, full_name, read_spelling
+from dispersed_operator.model.account_names import described, full_name
 from dispersed_operator.model.keys import ResourceKey
-from dispersed_operator.model.observed import JobResource, parse_job
+from dispersed_operator.model.observed import parse_job
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.planning.account import (
     AccountView,
     ProbeResult,
     is_held,
-    key_fingerprint,
+    needs_account,
     project_account,
     read_credentials,
 )
@@ -53,13 +52,6 @@ PROBLEM_SECONDS = 10.0
 DELETION_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """Which key a session was opened with, so that a rotation is noticed."""
-
-    digest: str
 
 
 class AccountReconciler:
@@ -90,7 +82,7 @@ class AccountReconciler:
         self._wall = wall
         self._monotonic = monotonic
         self._on_change = on_change
-        self._opened: dict[ResourceKey, _Opened] = {}
+        self._opened: dict[ResourceKey, str] = {}  # digest of what a session was opened with
         self._api_server_cas = tuple(api_server_cas)
         self._operator_namespace = operator_namespace
         self._frozen: dict[ResourceKey, Problem | None] = {}
@@ -117,19 +109,31 @@ class AccountReconciler:
         return CHECK_SECONDS if problem is None else PROBLEM_SECONDS
 
     async def fresh_holds(self, key: ResourceKey) -> Problem | None:
-        """C3: account and Secret read now, after the intent was won. The problem if one of them is going, or if account
-        or cluster came into question meanwhile; else None."""
+        """C3: account and Secret read now, after the intent was won. The problem if one of them is going or the key is
+        another one by now, or if account or cluster came into question meanwhile; else None."""
         session = self._book.get(key)
         if session is None:
             return Problem(Reason.INVALID_REFERENCE, "the account was closed")
+        problem = await self._what_changed(key, session.secret_name)
+        if problem is None:
+            return session.hands_off
+        session.stop(problem)
+        return problem
+
+    async def _what_changed(self, key: ResourceKey, secret_name: str) -> Problem | None:
         try:
             account = await self._kube.get(RESOURCES[key.kind], namespace=key.scope, name=key.name)
-            secret = await self._kube.get(SECRETS, namespace=self._home(key), name=session.secret_name)
+            secret = await self._kube.get(SECRETS, namespace=self._home(key), name=secret_name)
         except KubernetesNotFound:
             return Problem(Reason.INVALID_REFERENCE, "the account or its Secret is gone")
-        if is_held(account["metadata"]) and is_held(secret["metadata"]):
-            return session.hands_off
-        return Problem(Reason.INVALID_REFERENCE, "the account or its Secret is being deleted")
+        if not (is_held(account["metadata"]) and is_held(secret["metadata"])):
+            return Problem(Reason.INVALID_REFERENCE, "the account or its Secret is being deleted")
+        credentials = read_credentials(secret, secret_name)
+        if isinstance(credentials, Problem):
+            return credentials
+        if self._opened.get(key) != _digest(account, credentials):
+            return Problem(Reason.ACCOUNT_PROBING, "the account or its key has changed, and is being checked")
+        return None
 
     def _blocked(self, key: ResourceKey) -> Problem | None:
         return self._book.facts(key).blocker
@@ -185,11 +189,8 @@ class AccountReconciler:
         session.forget_jobs_if_idle()
 
     async def _session(self, key: ResourceKey, body: Body, credentials: Credentials) -> AccountSession | Problem:
-        settings = (body["spec"].get("requestsPerMinute"), body["spec"].get("polling"))
-        text = f"{credentials.public_key}|{credentials.secret_key}|{settings}"
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        opened, session = self._opened.get(key), self._book.get(key)
-        if session is not None and opened is not None and opened.digest == digest:
+        digest, session = _digest(body, credentials), self._book.get(key)
+        if session is not None and self._opened.get(key) == digest:
             return session
         before = self._book.take(key)
         if before is not None:
@@ -201,7 +202,7 @@ class AccountReconciler:
         session.problem = Problem(Reason.ACCOUNT_PROBING, "the account is being checked")
         self._arm(session, body)
         self._book.open(session)
-        self._opened[key] = _Opened(digest)
+        self._opened[key] = digest
         return session
 
     async def _ask(self, session: AccountSession) -> Problem | None:
@@ -254,7 +255,7 @@ class AccountReconciler:
         keys = {str((body.get("status") or {}).get("keyFingerprint")) for body in bodies}
         for scope in {None} if None in scopes else scopes:
             needing, _ = await self._kube.list_each(
-                DISPERSED_JOBS, lambda item: _needs(parse_job(item), accounts, keys), namespace=scope
+                DISPERSED_JOBS, lambda item: needs_account(parse_job(item), accounts, keys), namespace=scope
             )
             if any(needing):
                 return True
@@ -380,16 +381,12 @@ class AccountReconciler:
         )
 
 
+def _digest(account: Body, credentials: Credentials) -> str:
+    """Changes when a session would have to be opened anew."""
+    settings = (account["spec"].get("requestsPerMinute"), account["spec"].get("polling"))
+    text = f"{credentials.public_key}|{credentials.secret_key}|{settings}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _is_going(body: Body | None) -> bool:
     return body is None or bool(body["metadata"].get("deletionTimestamp"))
-
-
-def _needs(job: JobResource, accounts: Collection[ResourceKey], keys: set[str]) -> bool:
-    """Whether a job with our finalizer needs one of these accounts, or the key with one of these fingerprints."""
-    if not job.has_finalizer:
-        return False
-    pending = job.pending_create()
-    signed = pending.account.public_key if pending is not None and pending.account is not None else None
-    accepted_by = read_spelling(str(job.status.get("account") or ""), job.key.namespace)
-    named = {*job.accounts, accepted_by}
-    return not named.isdisjoint(accounts) or (signed is not None and key_fingerprint(signed) in keys)

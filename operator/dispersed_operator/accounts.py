@@ -37,8 +37,9 @@ NOWHERE = ProofWindows()
 class AccountSession:
     """One opened account. `problem` is why nothing may be created with it (None: ready). Times are monotonic
     seconds. `awaits_poll`: several jobs are known to live, and no poll has shown yet whether this key knows them.
-    `on_doubt` is called when the breaker opens or closes. `frozen`: the cluster may be a copy of another one, so
-    nothing may be cancelled either. `expected_identity`: uuid of the account that has the live jobs, where it is known.
+    `on_doubt` has the account looked at at once: the breaker opened or closed, or the key is in question. `frozen`: the
+    cluster may be a copy of another one, so nothing may be cancelled either. `expected_identity`: uuid of the account
+    that has the live jobs, where it is known.
     """
 
     key: ResourceKey
@@ -78,6 +79,14 @@ class AccountSession:
         if self.probes is None:
             return Problem(Reason.ACCOUNT_PROBING, "the account is being checked")
         return clock_problem(self.client.clock.offset(), self.max_clock_offset)
+
+    def stop(self, problem: Problem) -> None:
+        """The key was refused, or is another one by now: nobody creates with it until the account has looked for
+        itself, which it does at once. What is stopped already is being looked after."""
+        first = self.problem is None
+        self.problem = problem
+        if first:
+            self.on_doubt()
 
     def judge(self, breaker: Breaker) -> None:
         """Take a new judgement of what vanished; a change is told, so that the account shows it and wakes its jobs."""

@@ -197,7 +197,7 @@ class JobReconciler:
         problem = problem_of(error)
         _log.warning("the remote API failed: %s", error)
         if isinstance(error, CredentialsRefused) and work.session is not None:
-            work.session.problem = problem  # until the account has looked for itself, nobody creates with this key
+            work.session.stop(problem)
         situation = situation_in_trouble(work.resource, problem)
         work.resource = await self._statuses.write(work.resource, situation, self._server_time(work))
         work.memory = replace(work.memory, next_lookup=float("-inf"))

@@ -108,6 +108,24 @@ def test_a_key_that_changes_during_the_listing_before_a_create_costs_a_new_look_
 
 
 @pytest.mark.failure_mode(55)
+@pytest.mark.parametrize("account", [None, OTHER_ACCOUNT], ids=["same-account", "other-account"])
+def test_a_create_is_signed_with_the_key_that_is_in_the_secret_at_that_moment(
+    calm_world: World, account: str | None
+) -> None:
+    world = calm_world
+    world.control.add_key("pk_second", "sk_second", account_uuid=account)
+    world.add_secret(public="pk_second", secret="sk_second")  # nobody tells the operator, and the old key still works
+    world.add_persistent("job")
+    world.wait_condition("job", "Ready")
+    assert [row["api_key"] for row in world.posts()] == ["pk_second"]
+    world.wait_condition("default", "Ready", kind="dispersedaccount")
+    world.remove_jobs("job")
+    assert {row["api_key"] for row in world.cancels()} == {"pk_second"}
+    assert len(world.jobs()) == 1
+    world.check_truth()
+
+
+@pytest.mark.failure_mode(55)
 def test_a_key_that_changes_while_the_request_is_under_way_adopts_nothing_twice(calm_world: World) -> None:
     world = calm_world
     world.control.add_fault("drop_after_commit", method="POST")

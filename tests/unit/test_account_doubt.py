@@ -76,3 +76,18 @@ async def test_in_a_cluster_that_may_be_a_copy_everything_with_an_effect_waits(s
     session.frozen = FROZEN
     assert blocked(session) is Reason.CLUSTER_IDENTITY_CHANGED
     assert session.hands_off == FROZEN
+
+
+@pytest.mark.failure_mode(55)
+async def test_a_key_that_came_into_question_has_its_account_looked_at_once_and_not_for_each_job(
+    session: AccountSession,
+) -> None:
+    looks: list[None] = []
+    session.on_doubt = lambda: looks.append(None)
+    refused = Problem(Reason.CREDENTIALS_REJECTED, "the service refuses the API key")
+    for _ in range(3):
+        session.stop(refused)
+    assert (blocked(session), len(looks)) == (Reason.CREDENTIALS_REJECTED, 1)
+    session.problem = None  # the account has looked, and all is well
+    session.stop(refused)
+    assert len(looks) == 2

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dispersed_operator.errors import UnsignableRequest
 from dispersed_operator.model import naming
-from dispersed_operator.model.observed import rfc3339
+from dispersed_operator.model.account_names import read_spelling
+from dispersed_operator.model.keys import ResourceKey
+from dispersed_operator.model.observed import JobResource, rfc3339
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.status import ConditionType
 from dispersed_operator.planning import conditions
@@ -80,6 +82,19 @@ def clock_problem(offset: float | None, limit: float) -> Problem | None:
 def is_held(metadata: Mapping[str, Any]) -> bool:
     """Whether an account or Secret carries our hold and is not being deleted (C0, C3)."""
     return not metadata.get("deletionTimestamp") and naming.HOLD_FINALIZER in (metadata.get("finalizers") or ())
+
+
+def needs_account(job: JobResource, accounts: Collection[ResourceKey], keys: Collection[str]) -> bool:
+    """Whether this resource has our finalizer and its remote job may have to be ended with one of these accounts, or
+    with one of these keys (by fingerprint): its spec names it, or did when the job was accepted, or when a create was
+    signed whose outcome is not known."""
+    if not job.has_finalizer:
+        return False
+    pending = job.pending_create()
+    signed = pending.account.public_key if pending is not None and pending.account is not None else None
+    accepted_by = read_spelling(str(job.status.get("account") or ""), job.key.namespace)
+    named = {*job.accounts, accepted_by}
+    return not named.isdisjoint(accounts) or (signed is not None and key_fingerprint(signed) in keys)
 
 
 def key_fingerprint(public_key: str) -> str:

@@ -145,7 +145,7 @@ class Metrics:
         self._creates = self._counter(prefix + "creates", "POSTs by classified outcome (protocol C4).", ("outcome",))
         self._attempts = self._counter(prefix + "create_intents", "Create intents won by compare-and-swap (C2).")
         self._not_sent = self._counter(
-            prefix + "creates_not_sent", "Intents marked as not sent, because the send deadline had passed (C3)."
+            prefix + "creates_not_sent", "Intents marked as not sent (C3): too late, or account or key changed."
         )
         self._lookups = self._counter(
             prefix + "lookups", "Lookups of a create whose outcome is unknown (C7).", ("result",)
