@@ -105,7 +105,6 @@ class AccountReconciler:
         if (before and before.reason) != (after and after.reason):
             self._on_change(key)  # before the write: a conflict there must not lose it
         await self._write_status(key, problem)
-        self._metrics.account_ready(key.namespace, key.name, ready=problem is None)
         return CHECK_SECONDS if problem is None else PROBLEM_SECONDS
 
     async def fresh_holds(self, key: ResourceKey) -> Problem | None:
@@ -342,6 +341,7 @@ class AccountReconciler:
         body = self._store.get(key)
         if body is None:
             return
+        self._metrics.account_ready(key.namespace, key.name, ready=problem is None)  # also if the write fails
         new = project_account(body, self._view(key, problem), wall=self._wall())
         difference = merge_patch(body.get("status") or {}, new)
         if not difference:

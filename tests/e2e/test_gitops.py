@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from dispersed_devenv.controlplane import KubectlError
 from dispersed_devenv.tools import Tools
 from tests.support.argocd import health
-from tests.support.rendering import HelmError, run_helm
+from tests.support.proofs import look
+from tests.support.rendering import ROOT, HelmError, run_helm
 from tests.support.world import World, wait_for
+
+SAMPLES = ROOT / "manifests" / "samples"
+TREE = ("batch.yaml", "persistent-ssh.yaml")
 
 
 def wait_healthy(world: World, name: str, status: str, kind: str = "dispersedjob") -> None:
@@ -59,6 +66,72 @@ def test_what_was_applied_does_not_drift_while_the_operator_works(world: World) 
     assert world.get("job") == before, "a second apply writes nothing"
     assert len(world.posts()) == 1
     world.check_truth()
+
+
+@pytest.mark.parametrize("server_side", [False, True], ids=["client-side", "server-side"])
+def test_a_tree_with_both_kinds_of_account_shows_no_difference_after_the_operator_has_worked(
+    make_world: Callable[..., World], server_side: bool
+) -> None:
+    world = make_world()
+    bodies = [yaml.safe_load((SAMPLES / name).read_text()) for name in ("account.yaml", *TREE, "cluster-account.yaml")]
+    account, *jobs, shared = bodies
+    for body in (account, shared):
+        body["spec"]["baseURL"] = world.simulator.base_url
+    shared["metadata"]["name"] = world.namespace  # of this test alone, like its Secret
+    shared["spec"]["credentialsSecretRef"]["name"] = world.shared_secret
+    jobs[0]["spec"]["accountRef"] = {"kind": "ClusterDispersedAccount", "name": world.namespace}
+    shared["spec"]["allowedNamespaces"] = {"names": [world.namespace]}
+    path = world.folder / "tree.yaml"
+    path.write_text(yaml.safe_dump_all(bodies))
+    flags = ("--server-side", "--field-manager=platform") if server_side else ()
+    world.add_secret()
+    world.add_shared_secret()
+    world.start_operator()
+
+    world.kubectl("apply", *flags, "-f", str(path))
+    batch, persistent = (body["metadata"]["name"] for body in jobs)
+    world.wait_condition(batch, "Complete")
+    world.wait_condition(persistent, "Ready")
+    world.wait_condition(world.namespace, "Ready", kind="clusterdispersedaccount")
+
+    assert world.kubectl("diff", *flags, "-f", str(path)) == ""
+    specs = [world.get(body["metadata"]["name"], body["kind"]) for body in bodies]
+    world.kubectl("apply", *flags, "-f", str(path))
+    again = [world.get(body["metadata"]["name"], body["kind"]) for body in bodies]
+    assert [(body or {})["metadata"]["generation"] for body in again] == [1] * len(bodies)
+    assert [(body or {})["spec"] for body in again] == [(body or {})["spec"] for body in specs]
+    assert len(world.posts()) == 2
+    world.remove_jobs(batch, persistent)
+    world.check_truth()
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["same-process", "new-process"])
+def test_a_stored_copy_from_an_earlier_attempt_that_is_put_back_does_no_harm(world: World, restart: bool) -> None:
+    world.add_persistent("job")
+    world.wait_condition("job", "Ready")
+    stored = world.get("job")
+    assert stored is not None
+    for suspend in (True, False):
+        world.kubectl("patch", "djob", "job", "--type=merge", "-p", json.dumps({"spec": {"suspend": suspend}}))
+        world.wait_condition("job", "Suspended" if suspend else "Ready")
+    uuid = world.status("job")["jobUUID"]
+    assert uuid != stored["status"]["jobUUID"]
+    if restart:
+        world.operators[0].stop()
+    with pytest.raises(KubectlError, match="the object has been modified"):
+        world.kubectl("replace", "-f", "-", body=stored)
+    del stored["metadata"]["resourceVersion"]
+    world.kubectl("replace", "-f", "-", body=stored)  # with the intent of the first attempt
+    if restart:
+        world.operators[0].start()
+    look(world, "job")
+    assert world.wait_condition("job", "Ready")
+    assert world.status("job")["jobUUID"] == uuid
+    assert [job["uuid"] for job in world.live_jobs()] == [uuid]
+    assert len(world.posts()) == 2
+    world.check_truth()
+    world.remove_jobs("job")
+    assert (len(world.posts()), world.live_jobs()) == (2, [])
 
 
 def a_chart(folder: Path, name: str) -> Path:

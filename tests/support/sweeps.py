@@ -87,7 +87,7 @@ def sweeps(world: World) -> int:
 
 def metric(world: World, name: str, **labels: str) -> float | None:
     """A series of the world's account in the first operator that runs."""
-    wanted = labels | {"account": "default", "namespace": world.namespace}
+    wanted = {"account": "default", "namespace": world.namespace} | labels
     text = next(operator.metrics() for operator in world.operators if operator.running)
     inside = ",".join(f'{label}="{value}"' for label, value in sorted(wanted.items()))
     found = re.search(rf"^{name}\{{{re.escape(inside)}\}} (\S+)$", text, re.MULTILINE)
