@@ -14,6 +14,8 @@ from dispersed_devenv.controlplane import ControlPlane
 from tests.e2e.conftest import BASE
 from tests.support.controlplane import CRDS, temporary_control_plane
 from tests.support.copies import lose, restore
+from tests.support.installation import namespaced_overlay, start_installed_operator
+from tests.support.rendering import NAMESPACE
 from tests.support.sweeps import SWEEPING, a_vanished, decide, insert, see_twice, wait_orphan
 from tests.support.world import World, wait_for
 
@@ -46,14 +48,36 @@ def granted() -> set[Right]:
         item for file, kind in ROLES.items() for item in yaml.safe_load_all(file.read_text()) if item["kind"] == kind
     ]
     assert len(roles) == len(ROLES)
+    return {right for role in roles for right in rights_in(role)}
+
+
+def rights_in(role: dict[str, Any]) -> set[Right]:
     return {
         (group, resource, verb)
-        for role in roles
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
+
+
+def granted_by_namespace(plane: ControlPlane) -> set[tuple[str, Right]]:
+    """What Roles give the operator, with the namespace of each; no ClusterRole gives it anything."""
+    bindings = json.loads(plane.kubectl("get", "rolebindings,clusterrolebindings", "-A", "-o", "json"))["items"]
+    ours = [item for item in bindings if any(is_operator(subject) for subject in item.get("subjects") or ())]
+    assert {item["kind"] for item in ours} == {"RoleBinding"}
+    found = set()
+    for item in ours:
+        namespace = item["metadata"]["namespace"]
+        role = json.loads(plane.kubectl("get", "role", item["roleRef"]["name"], "-n", namespace, "-o", "json"))
+        found |= {(namespace, right) for right in rights_in(role)}
+    return found
+
+
+def is_operator(subject: dict[str, str]) -> bool:
+    return (subject["kind"], subject["name"], subject.get("namespace")) == (
+        "ServiceAccount", "dispersed-operator", NAMESPACE,
+    )  # fmt: skip
 
 
 def requests(plane: ControlPlane) -> list[dict[str, Any]]:
@@ -111,3 +135,38 @@ def test_the_operator_asks_for_nothing_that_it_may_not_and_every_right_is_used(a
     assert refused == set()
     assert used - granted() == set(), "asked for and allowed by something else than the operator's role"
     assert granted() - used == LATER, "granted and never used"
+
+
+def test_a_namespaced_operator_asks_for_nothing_outside_its_namespaces_and_every_right_is_used(tmp_path: Path) -> None:
+    """The overlay with two replicas: a Role in the namespace that is served, and one for the Lease beside the
+    operator."""
+    overlay = namespaced_overlay(tmp_path, components=["high-availability"])
+    with temporary_control_plane(audit_log=True) as plane, World(plane, tmp_path / "world", "team-a") as world:
+        plane.apply(overlay)
+        start_installed_operator(world)
+        world.kubectl("create", "configmap", "words", "--from-literal=GREETING=hello")
+        world.add_account()
+        world.wait_condition("default", "Ready", kind="dispersedaccount")
+        listed = len(world.listings())
+        stall = world.control.add_fault("stall", method="GET", path="^/v1/jobs$")
+        world.add_persistent("server")
+        wait_for(lambda: len(world.listings()) > listed, what="the listing before the create began")
+        world.kubectl("patch", "djob", "server", "--type=merge", "-p", '{"spec":{"template":{"tag":"v2"}}}')
+        world.control.release(stall)  # the intent meets the edit: the object is read again
+        world.add_batch("batch", template={"envFrom": [{"configMapRef": {"name": "words"}}]})
+        world.wait_condition("batch", "Complete")
+        world.wait_condition("server", "Ready")
+        world.remove_jobs("server", "batch")
+        world.delete("default", "dispersedaccount")
+        world.wait_gone("default", "dispersedaccount")
+        world.operators[0].stop()
+
+        asked = requests(plane)
+        refused = {right_of(event) for event in asked if event["responseStatus"]["code"] == 403}
+        assert refused == set()
+        used = {(event["objectRef"].get("namespace", ""), right_of(event)) for event in asked}
+        grants = granted_by_namespace(plane)
+        assert {namespace for namespace, _ in grants} == {"team-a", NAMESPACE}
+        assert used - grants == set(), "asked for and allowed by something else than the operator's Roles"
+        assert grants - used == {("team-a", right) for right in LATER}, "granted and never used"
+        assert (len(world.posts()), world.live_jobs()) == (2, [])

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from dispersed_devenv.controlplane import ControlPlane
 from dispersed_devenv.services import OperatorService
 from dispersed_devenv.tools import Tools
+from tests.support.controlplane import CRDS
 from tests.support.rendering import CHART, NAMESPACE, RELEASE, ROOT, helm_environment, run_helm
 from tests.support.world import PATIENT_CLOCK, World, wait_for
 
@@ -40,6 +45,20 @@ class Uninstall:
 def make_namespace(plane: ControlPlane) -> None:
     """The operator's namespace, with its labels, as docs/install.md makes it for Helm."""
     plane.apply(ROOT / "manifests" / "base" / "namespace.yaml")
+
+
+def namespaced_overlay(folder: Path, *, components: Sequence[str] = ()) -> Path:
+    """The overlay for some namespaces, here for `team-a`, copied and filled in as docs/install.md says."""
+    shutil.copytree(ROOT / "manifests", folder / "manifests")
+    shutil.copytree(CRDS, folder / "crds")
+    overlay = folder / "manifests" / "overlays" / "namespaced"
+    settings = overlay / "settings.yaml"
+    text = settings.read_text().replace('"NOT SET: see overlays/namespaced/settings.yaml"', "an-id-of-its-own")
+    settings.write_text(text)
+    kustomization = yaml.safe_load((overlay / "kustomization.yaml").read_text())
+    kustomization["components"] = [f"../../components/{name}" for name in components]
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return overlay
 
 
 def install(plane: ControlPlane, tools: Tools, *flags: str) -> str:

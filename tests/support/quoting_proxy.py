@@ -51,6 +51,7 @@ class QuotingProxy:
 
     def __init__(self, interesting: Callable[[str], bool], lasting: Callable[[str], bool]) -> None:
         self.signatures: dict[str, None] = {}
+        self.tunnels = 0
         self._stored: dict[str, dict[str, None]] = {}
         self._interesting = interesting
         self._lasting = lasting
@@ -137,6 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         if rule is not None:
             self._quote(rule, headers, b"")
             return
+        self.server.proxy.tunnels += 1
         host, _, port = self.path.rpartition(":")
         with socket.create_connection((host.strip("[]"), int(port))) as upstream:
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
