@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dispersed_devenv.controlplane import KubectlError
 from dispersed_devenv.services import PUBLIC_KEY
 from tests.support.world import SECRET, World, wait_for
 
@@ -32,6 +33,36 @@ def test_a_missing_account_a_missing_secret_and_a_missing_key_are_named_and_mend
     world.nudge_account()
     world.wait_condition("batch", "Complete")
     assert world.condition("batch", "AccountReady")["status"] == "True"
+    assert len(world.posts()) == 1
+    world.check_truth()
+
+
+@pytest.mark.reason("InvalidReference")
+def test_an_account_never_takes_the_secret_of_another_namespace_whatever_its_manifest_says(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world()
+    other = world.neighbour()
+    other.add_secret()
+    reference = {"name": SECRET, "namespace": other.namespace}
+    account = {
+        "apiVersion": "dispersed.dev/v1alpha1",
+        "kind": "DispersedAccount",
+        "metadata": {"name": "default"},
+        "spec": {"baseURL": world.simulator.base_url, "credentialsSecretRef": reference},
+    }
+    with pytest.raises(KubectlError, match=r'unknown field "spec\.credentialsSecretRef\.namespace"'):
+        world.apply(account)
+    world.kubectl("apply", "--validate=false", "-f", "-", body=account)
+    world.start_operator()
+    world.add_batch()
+    world.wait_blocked("batch", "InvalidReference", names=f"Secret {world.namespace}/{SECRET} does not exist")
+    assert (world.get("batch") or {})["metadata"].get("finalizers") is None
+    assert world.control.requests() == []
+    assert (other.get(SECRET, "secret") or {})["metadata"].get("finalizers") is None
+    world.add_secret()
+    world.nudge_account()
+    world.wait_condition("batch", "Complete")
     assert len(world.posts()) == 1
     world.check_truth()
 

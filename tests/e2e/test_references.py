@@ -171,6 +171,19 @@ def test_a_missing_config_map_is_named_and_mended_by_an_edit_of_the_template(cal
 
 
 @pytest.mark.reason("InvalidReference")
+def test_a_variable_from_a_missing_config_map_is_named_and_mended_by_the_config_map(calm_world: World) -> None:
+    world = calm_world
+    variable = {"name": "REGION", "valueFrom": {"configMapKeyRef": {"name": "late", "key": "region"}}}
+    world.add_batch(template={"env": [variable]})
+    stalled(world, "batch", "InvalidReference", f"the ConfigMap {world.namespace}/late does not exist")
+    add_config_map(world, "late", {"region": "eu"})
+    world.wait_condition("batch", "Complete")  # nobody asks for it
+    assert container(world, "batch")["env"]["REGION"] == "eu"
+    assert len(world.posts()) == 1
+    world.check_truth()
+
+
+@pytest.mark.reason("InvalidReference")
 def test_a_pull_secret_of_the_wrong_type_or_for_another_registry_is_named_and_mended(calm_world: World) -> None:
     world = calm_world
     add_secret(world, "login", type_="kubernetes.io/basic-auth", username="u", password="p")

@@ -143,14 +143,34 @@ def test_the_api_server_accepts_every_manifest(plane: ControlPlane, overlays: di
     assert answer.count("serverside-applied (server dry run)") == len(documents)
 
 
-def test_a_restricted_namespace_admits_the_pod_of_the_hook(
+def test_a_restricted_namespace_admits_every_pod_that_is_rendered_and_no_looser_one(
     plane: ControlPlane, overlays: dict[str, Path], rendered: dict[str, list[Body]]
 ) -> None:
     plane.apply(overlays["base"])
-    (job,) = [body for body in rendered["helm: base"] if body["kind"] == "Job"]
-    spec = job["spec"]["template"]["spec"]
+    pods = [(name, body["kind"], pod) for name, bodies in rendered.items() for body in bodies for pod in pods_of(body)]
+    assert {kind for _, kind, _ in pods} == {"Deployment", "Job", "CronJob"}
+    assert {name for name, _, _ in pods} == set(rendered), "each of them renders a pod"
+    distinct = {json.dumps(pod, sort_keys=True): (name, kind) for name, kind, pod in pods}
+    for text, where in distinct.items():
+        assert "created" in try_pod(plane, json.loads(text)), where
+        looser = json.loads(text)
+        looser["securityContext"]["runAsNonRoot"] = False
+        with pytest.raises(KubectlError, match="violates PodSecurity"):
+            try_pod(plane, looser)
+
+
+def pods_of(body: Body) -> list[Body]:
+    """The pod that an object makes."""
+    match body["kind"]:
+        case "Deployment" | "Job":
+            return [body["spec"]["template"]["spec"]]
+        case "CronJob":
+            return [body["spec"]["jobTemplate"]["spec"]["template"]["spec"]]
+        case _:
+            return []
+
+
+def try_pod(plane: ControlPlane, spec: Body) -> str:
+    """What the API server's admission says of such a pod in the operator's namespace."""
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial", "namespace": NAMESPACE}, "spec": spec}
-    assert "created" in plane.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))
-    spec["securityContext"]["runAsNonRoot"] = False
-    with pytest.raises(KubectlError, match="violates PodSecurity"):
-        plane.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))
+    return plane.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))
