@@ -274,7 +274,8 @@ def message(reason: Reason, text: str = "") -> str:
     info = REASONS[reason]
     tail = f"{info.remedy} See {docs_url(reason)}"
     head = text.strip() or info.meaning
-    head = head[:1].upper() + head[1:]
+    if not head.startswith("spec."):  # the name of a field stays as one writes it
+        head = head[:1].upper() + head[1:]
     if not head.endswith((".", "!", "?")):
         head += "."
     room = MESSAGE_LIMIT - len(tail) - 1

@@ -37,6 +37,9 @@ def test_a_message_ends_in_the_remedy_and_the_page(reason: Reason) -> None:
 def test_a_message_begins_with_what_happened() -> None:
     assert message(Reason.PAUSED, " held by admin ").startswith("Held by admin. Remove the annotation")
     assert message(Reason.PAUSED, "Really?").startswith("Really? Remove")
+    assert message(Reason.INVALID_REFERENCE, "spec.template.env[0]: no key").startswith(
+        "spec.template.env[0]: no key. "
+    )
 
 
 def test_a_message_without_a_text_of_its_own_begins_with_the_meaning() -> None:
