@@ -13,6 +13,7 @@ EPISODES ?= 1000
 WORKERS ?= 1
 FAULTS ?= 1
 KILLS ?= 500
+BENCH := benchmarks/results
 STAMP := $(VENV)/.installed
 SOURCES := operator devenv tests benchmarks
 
@@ -80,6 +81,22 @@ chaos: $(STAMP) ## Random episodes with faults and kills on a virtual clock; EPI
 chaos-real: binaries ## Kills of real processes on a real control plane; KILLS=
 	$(BIN)/python -m tests.chaos_real --kills $(KILLS) --result benchmarks/results/chaos-real.json
 
+$(VENV)/.bench: $(STAMP) requirements/bench.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
+	@touch $@
+
+.PHONY: bench
+bench: binaries $(VENV)/.bench ## Compare with two rivals at a small size; fails if a ratio fell below half of what is recorded
+	@mkdir -p build
+	$(BIN)/python -m benchmarks run --result build/bench.json
+	$(BIN)/python -m benchmarks report build/bench.json
+	$(BIN)/python -m benchmarks gate build/bench.json benchmarks/recorded.json
+
+.PHONY: bench-full
+bench-full: binaries $(VENV)/.bench ## All scenarios at 100 to 10,000 resources, for hours; goes on where it stopped
+	$(BIN)/python -m benchmarks run --full --resume --result $(BENCH)/bench-full.json
+	$(BIN)/python -m benchmarks report $(BENCH)/bench-full.json --page docs/benchmarks.md
+
 .PHONY: explore
 explore: $(STAMP) ## Every interleaving of two operators over one resource, with FAULTS= faults
 	$(BIN)/python -m tests.exploration --faults $(FAULTS)
@@ -114,6 +131,8 @@ lock: $(STAMP) ## Resolve the requirements anew, with hashes and without index a
 	  --no-emit-index-url --no-header --quiet --output-file requirements/dev.txt
 	$(BIN)/uv pip compile pyproject.toml --extra release --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements/release.txt
+	$(BIN)/uv pip compile pyproject.toml --extra bench --constraint requirements/dev.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements/bench.txt
 
 .PHONY: clean
 clean: ## Remove the virtual environment and the caches

@@ -1,0 +1,68 @@
+"""Where the CPU goes: py-spy beside a scenario, and its samples by room and by function."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.cells import Cell
+
+_SPY = Path(sys.executable).with_name("py-spy")
+_FRAME = re.compile(r"(?P<function>.+) \((?P<file>.+?)(?::\d+)?\)")
+_OURS = "dispersed_operator/"
+_LIBRARY = re.compile(r"(?:(?:.*/)?(?:site-packages|python3\.\d+)/)?(?P<name>[\w-]+)")
+_IDLE = "selectors.py"
+
+
+@contextmanager
+def record(pid: int, folder: Path | None, cell: Cell) -> Iterator[None]:
+    """Sample the process of a cell while the body runs; nothing at all without a folder."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / f"{cell.contender}-{cell.size}-{cell.scenario}.txt"
+    command = [str(_SPY), "record", "--pid", str(pid), "--format", "raw", "--output", str(output), "--rate", "100"]
+    spy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        spy.send_signal(signal.SIGINT)
+        spy.wait(60)
+
+
+def costs(lines: Iterable[str], most: int = 10) -> str:
+    """Markdown: the share of the samples by library, and by the operator's innermost function, callees included."""
+    libraries: Counter[str] = Counter()
+    functions: Counter[str] = Counter()
+    total = 0
+    for line in lines:
+        text, _, count = line.rpartition(" ")
+        frames = [found for found in map(_FRAME.fullmatch, text.split(";")) if found is not None]
+        if not frames or frames[-1]["file"].endswith(_IDLE):  # it waits: no cost
+            continue
+        total += int(count)
+        libraries[_library(frames[-1]["file"])] += int(count)
+        inner = next((frame for frame in reversed(frames) if _OURS in frame["file"]), None)
+        if inner is None:
+            functions["no frame of the operator"] += int(count)
+        else:
+            functions[f"{inner['file'].rpartition(_OURS)[2]} {inner['function']}"] += int(count)
+    parts = [("Library of the innermost frame", libraries), ("Innermost function of the operator", functions)]
+    return "\n\n".join(_table(title, counts, total, most) for title, counts in parts)
+
+
+def _library(file: str) -> str:
+    found = _LIBRARY.match(file)
+    return "Python" if found is None else found["name"]
+
+
+def _table(title: str, counts: Counter[str], total: int, most: int) -> str:
+    rows = [f"| {name} | {count / total:.0%} |" for name, count in counts.most_common(most)]
+    return "\n".join([f"| {title} | Share of {total} samples |", "|---|---|", *rows])
