@@ -7,16 +7,22 @@ import os
 import platform
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+
+import aiohttp
+import httpx
 
 from benchmarks import meters, profiles
 from benchmarks.cells import Cell, Ledger, Measurement
 from benchmarks.plans import SCENARIOS
 from benchmarks.stage import Stage, StageError
 
-MOST_STAGES = 3
-"""How often a pair is begun anew before what is left of it is given up."""
+MOST_ATTEMPTS = 2
+"""How often a cell is tried, each time on another stage."""
+TROUBLES = (StageError, aiohttp.ClientError, httpx.HTTPError, TimeoutError)
+"""What ends a stage and not the run."""
 
 MOST_STARVED = 0.1
 """Share of a cell's time for which the contender may have waited for its core."""
@@ -42,41 +48,42 @@ def measure(
     os.sched_setaffinity(0, cores.rest)
     for (size, contender), group in itertools.groupby(cells, key=lambda cell: (cell.size, cell.contender)):
         wanted = list(group)
-        for attempt in range(1, MOST_STAGES + 1):
-            missing = ledger.missing(wanted)
-            if not missing:
-                break
+        failed: Counter[Cell] = Counter()
+        while missing := ledger.missing(wanted):
             say(f"{contender}, {size} resources: a new stage ({len(missing)} cells to measure)")
             with Stage(contender, cores, latency_ms=latency_ms, window=window) as stage:
-                _play(stage, ledger, missing, result=result, profile=profile, last=attempt == MOST_STAGES)
+                for cell in missing:
+                    found = _measured(stage, cell, failed, profile)
+                    if found is not None:
+                        ledger.cells[cell] = found
+                        ledger.write(result)
+                    if found is None or not found.figures:
+                        break  # this stage is broken
 
 
-def _play(
-    stage: Stage, ledger: Ledger, cells: Sequence[Cell], *, result: Path, profile: Path | None, last: bool
-) -> None:
-    for cell in cells:
-        begun, pid = time.monotonic(), stage.contender.pid
-        starved = meters.starved_seconds(pid)
-        try:
-            with profiles.record(stage.contender.pid, profile, cell):
-                figures = SCENARIOS[cell.scenario](stage, cell.size)
-            notes: tuple[str, ...] = () if profile is None else ("measured under a profiler",)
-            if stage.contender.pid != pid:
-                starved = 0.0  # a new process has a meter of its own
-            lost = meters.starved_seconds(stage.contender.pid) - starved
-            if lost > MOST_STARVED * (time.monotonic() - begun):
-                notes += (f"the machine was not idle: for {lost:.0f} s the contender had to wait for its core",)
-        except StageError as error:
-            say(f"{cell}: {error}")
-            if not last:
-                return
-            figures, notes = {}, (str(error).splitlines()[0][:200],)
-        ledger.cells[cell] = Measurement(figures, time.monotonic() - begun, notes)
-        ledger.write(result)
-        shown = ", ".join(f"{name} {value}" for name, value in figures.items())
-        say(f"{cell} ({time.monotonic() - begun:.0f} s): {shown}")
-        if not figures:
-            return
+def _measured(stage: Stage, cell: Cell, failed: Counter[Cell], profile: Path | None) -> Measurement | None:
+    """One cell; None if it has to be tried again on another stage, without figures if it never came to an end."""
+    begun, pid = time.monotonic(), stage.contender.pid
+    starved = meters.starved_seconds(pid)
+    try:
+        with profiles.record(pid, profile, cell):
+            figures = SCENARIOS[cell.scenario](stage, cell.size)
+        if stage.contender.pid != pid:
+            starved = 0.0  # a new process has a meter of its own
+        lost = meters.starved_seconds(stage.contender.pid) - starved
+    except TROUBLES as error:
+        failed[cell] += 1
+        say(f"{cell}: {type(error).__name__} {error}")
+        note = f"{type(error).__name__} {error}".splitlines()[0][:200]
+        return Measurement({}, time.monotonic() - begun, (note,)) if failed[cell] == MOST_ATTEMPTS else None
+    seconds = time.monotonic() - begun
+    notes = [] if profile is None else ["measured under a profiler"]
+    if lost > MOST_STARVED * seconds:
+        notes.append(f"the machine was not idle: for {lost:.0f} s the contender had to wait for its core")
+    say(f"{cell} ({seconds:.0f} s): " + ", ".join(f"{name} {value}" for name, value in figures.items()))
+    for note in notes:
+        say(f"{cell}: {note}")
+    return Measurement(figures, seconds, tuple(notes))
 
 
 def say(text: str) -> None:

@@ -122,7 +122,7 @@ class Stage:
     def check_running(self) -> None:
         """Raises StageError when the contender has ended."""
         if not self.contender.running:
-            raise StageError(f"{self.contender.name} ended: {self.log_tail()}")
+            raise StageError(f"{self.contender.name} ended\n{self.log_tail()}")
 
     def log_tail(self) -> str:
         """The end of its log."""
