@@ -13,8 +13,6 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.plans import FULL_SIZES, SCENARIOS, SMALL, SMALL_SIZES, plan
 
 LATENCY_MS = 100.0
-PICTURE = "benchmarks.png"
-"""Beside the page that shows it."""
 
 
 def main() -> int:
@@ -68,13 +66,12 @@ def _run(wanted: argparse.Namespace) -> int:
 
 
 def _report(wanted: argparse.Namespace) -> int:
-    text = report.report_of(wanted.result)
     if wanted.page is None:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(report.render(read_ledger(wanted.result)) + "\n")
         return 0
     page: Path = wanted.page
-    page.write_text(report.with_report(page.read_text(), text))
-    plot.draw(read_ledger(wanted.result), page.with_name(PICTURE))
+    page.write_text(report.with_report(page.read_text(), report.part_of_page(wanted.result)))
+    plot.draw(read_ledger(wanted.result), page.with_name(report.PICTURE))
     return 0
 
 

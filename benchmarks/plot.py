@@ -27,10 +27,12 @@ def draw(ledger: Ledger, path: Path) -> None:
 
     figure = Figure(figsize=(13, 4), layout="constrained")
     for place, (title, scenario, name) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
-        for contender in CONTENDERS:
-            line = points(ledger, contender, scenario, name)
+        lines = {contender: points(ledger, contender, scenario, name) for contender in CONTENDERS}
+        for contender, line in lines.items():
             place.plot([size for size, _ in line], [value for _, value in line], marker="o", label=contender)
-        place.set(title=title, xlabel="resources", xscale="log", yscale="log")
+        scale = "log" if any(lines.values()) else "linear"
+        place.set_title(title, fontsize=10)
+        place.set(xlabel="resources", xscale=scale, yscale=scale)
         place.grid(visible=True, which="both", alpha=0.3)
         place.legend()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,9 @@ _HEAD = (
     "|---|---:|---:|---:|---:|---:|---:|---|",
 )
 _BEGIN, _END = "<!-- generated: benchmarks -->", "<!-- end -->"
+PICTURE = "benchmarks.png"
+"""It lies beside the page."""
+_PICTURE = f"![Latency and memory against the number of resources]({PICTURE})"
 NOTHING = "No full run has been recorded yet, and so there are no figures here."
 
 
@@ -26,9 +29,9 @@ def render(ledger: Ledger) -> str:
     return "\n".join([*facts, "", *_HEAD, *rows, *(["", *notes] if notes else [])])
 
 
-def report_of(result: Path) -> str:
-    """The report of a result file, or that there is none."""
-    return render(read_ledger(result)) if result.exists() else NOTHING
+def part_of_page(result: Path) -> str:
+    """What the page shows of a result file: the report and its picture, or that there is none."""
+    return f"{render(read_ledger(result))}\n\n{_PICTURE}" if result.exists() else NOTHING
 
 
 def with_report(page: str, report: str) -> str:

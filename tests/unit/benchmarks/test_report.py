@@ -11,7 +11,7 @@ from benchmarks.lines import LINES, Line
 from benchmarks.plans import SCENARIOS
 from benchmarks.plot import points
 from benchmarks.ratios import fallen, ratio, ratios, read_ratios, write_ratios
-from benchmarks.report import NOTHING, render, report_of, with_report
+from benchmarks.report import NOTHING, part_of_page, render, with_report
 from tests.unit.repository.tree import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -99,11 +99,15 @@ def test_the_report_takes_its_place_in_a_page_and_nothing_else() -> None:
 
 
 def test_the_page_shows_the_recorded_run() -> None:
-    assert with_report(PAGE.read_text(), report_of(RESULT)) == PAGE.read_text()
+    assert with_report(PAGE.read_text(), part_of_page(RESULT)) == PAGE.read_text()
 
 
-def test_without_a_run_the_report_says_so(tmp_path: Path) -> None:
-    assert report_of(tmp_path / "none.json") == NOTHING
+def test_the_page_shows_a_run_and_its_picture_or_says_that_there_is_none(tmp_path: Path) -> None:
+    run(operator=4.0).write(tmp_path / "run.json")
+    shown = part_of_page(tmp_path / "run.json")
+    assert shown.startswith(render(run(operator=4.0)))
+    assert shown.endswith("](benchmarks.png)")
+    assert part_of_page(tmp_path / "none.json") == NOTHING
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.key)
