@@ -88,7 +88,7 @@ $(VENV)/.bench: $(STAMP) requirements/bench.txt
 .PHONY: bench
 bench: binaries $(VENV)/.bench ## Compare with two rivals at a small size; fails if a ratio fell below half of what is recorded
 	@mkdir -p build
-	$(BIN)/python -m benchmarks run --result build/bench.json
+	$(BIN)/python -m benchmarks run --window 45 --result build/bench.json
 	$(BIN)/python -m benchmarks report build/bench.json
 	$(BIN)/python -m benchmarks gate build/bench.json benchmarks/recorded.json
 

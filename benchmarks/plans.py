@@ -21,7 +21,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "mass_delete": scenarios.mass_delete,
 }
 """In the order in which they follow each other on one stage; the burst needs an empty one."""
-SMALL = ("burst", "steady", "arrivals", "restart", "storm", "mass_delete")
+SMALL = ("burst", "steady", "arrivals", "storm", "mass_delete")
 FULL_SIZES = (100, 1_000, 5_000, 10_000)
 SMALL_SIZES = (200,)
 OUTAGE_SIZE = 1_000

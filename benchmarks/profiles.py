@@ -38,8 +38,10 @@ def record(pid: int, folder: Path | None, cell: Cell) -> Iterator[None]:
 
 
 def costs(lines: Iterable[str], most: int = 10) -> str:
-    """Markdown: the share of the samples by library, and by the operator's innermost function, callees included."""
+    """Markdown: the share of the samples by the operator's room and function that were innermost, what they called in
+    libraries included; and by library."""
     libraries: Counter[str] = Counter()
+    rooms: Counter[str] = Counter()
     functions: Counter[str] = Counter()
     total = 0
     for line in lines:
@@ -50,11 +52,14 @@ def costs(lines: Iterable[str], most: int = 10) -> str:
         total += int(count)
         libraries[_library(frames[-1]["file"])] += int(count)
         inner = next((frame for frame in reversed(frames) if _OURS in frame["file"]), None)
-        if inner is None:
-            functions["no frame of the operator"] += int(count)
-        else:
-            functions[f"{inner['file'].rpartition(_OURS)[2]} {inner['function']}"] += int(count)
-    parts = [("Library of the innermost frame", libraries), ("Innermost function of the operator", functions)]
+        file = "no frame of the operator" if inner is None else inner["file"].rpartition(_OURS)[2]
+        rooms[file.partition("/")[0]] += int(count)
+        functions[file if inner is None else f"{file} {inner['function']}"] += int(count)
+    parts = [
+        ("Room of the operator", rooms),
+        ("Innermost function of the operator", functions),
+        ("Library of the innermost frame", libraries),
+    ]
     return "\n\n".join(_table(title, counts, total, most) for title, counts in parts)
 
 

@@ -20,6 +20,10 @@ ARRIVALS = 100
 CHANGES = 1000
 _CHANGE_SECONDS = 300.0
 _CANCEL_SECONDS = 30.0
+_AFTERMATH_SECONDS = 2.0
+"""What follows the event that is measured belongs to its price: events, annotations, further writes."""
+_FADE_SECONDS = 20.0
+"""So long after the last start of a job its contender is at rest."""
 
 
 def burst(stage: Stage, size: int) -> Figures:
@@ -46,7 +50,9 @@ def _create(stage: Stage, count: int, size: int) -> Figures:
         return all(statuses.get(name, {}).get("jobUUID") for name in names)
 
     stage.wait_for(recorded, seconds=patience(size), every=pace(size))
-    ended, used = time.time(), stage.cpu() - cpu
+    ended = time.time()
+    time.sleep(_AFTERMATH_SECONDS)
+    used = stage.cpu() - cpu
     received = stage.received()
     waited, missing = distances(asked, received, now=ended)
     done = count - missing
@@ -63,7 +69,7 @@ def _create(stage: Stage, count: int, size: int) -> Figures:
 def steady(stage: Stage, size: int) -> Figures:
     """Nothing happens."""
     live = stage.ensure(size)
-    time.sleep(20)  # the watch of starting jobs fades out
+    time.sleep(_FADE_SECONDS)
     window = stage.window + size * 0.012
     stage.forget()
     calls, cpu, begun = stage.calls(), stage.cpu(), time.time()
@@ -126,7 +132,7 @@ def storm(stage: Stage, size: int) -> Figures:
 
     stage.wait_for(known, seconds=_CHANGE_SECONDS)
     written, missing = distances(changed, told, now=time.time())
-    time.sleep(3)  # further writes about the same change
+    time.sleep(_AFTERMATH_SECONDS)
     amount += len(stage.writes())
     return spread("change_to_status", written) | {
         "missing": missing,
@@ -169,6 +175,7 @@ def _delete(stage: Stage, chosen: dict[str, str], size: int) -> Figures:
 
     stage.wait_for(cancelled, seconds=patience(size), every=pace(len(chosen)))
     waited, missing = distances(asked, received, now=time.time())
+    time.sleep(_AFTERMATH_SECONDS)
     return spread("delete_to_cancel", waited) | {
         "missing": missing,
         "cpu_per_delete_ms": rounded((stage.cpu() - cpu) / len(chosen) * 1000, 2),

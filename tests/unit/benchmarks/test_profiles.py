@@ -13,8 +13,9 @@ SAMPLES = (
 
 
 def test_a_sample_counts_for_the_library_it_was_in_and_for_the_function_of_ours_that_wanted_it() -> None:
-    libraries, functions = costs(SAMPLES).split("\n\n")
+    rooms, functions, libraries = costs(SAMPLES).split("\n\n")
     assert libraries.splitlines()[2:] == ["| json | 60% |", "| aiohttp | 30% |", "| asyncio | 10% |"]
     assert functions.splitlines()[2:] == [
         "| planning/job.py plan | 60% |", "| kube/client.py send | 30% |", "| no frame of the operator | 10% |",
     ]  # fmt: skip
+    assert rooms.splitlines()[2:] == ["| planning | 60% |", "| kube | 30% |", "| no frame of the operator | 10% |"]
