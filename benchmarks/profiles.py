@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.cells import Cell
-
 _SPY = Path(sys.executable).with_name("py-spy")
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>.+?)(?::\d+)?\)")
 _OURS = "dispersed_operator/"
@@ -21,13 +19,12 @@ _IDLE = "selectors.py"
 
 
 @contextmanager
-def record(pid: int, folder: Path | None, cell: Cell) -> Iterator[None]:
-    """Sample the process of a cell while the body runs; nothing at all without a folder."""
-    if folder is None:
+def record(pid: int, output: Path | None) -> Iterator[None]:
+    """Sample a process while the body runs; nothing at all without a file to write."""
+    if output is None:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    output = folder / f"{cell.contender}-{cell.size}-{cell.scenario}.txt"
+    output.parent.mkdir(parents=True, exist_ok=True)
     command = [str(_SPY), "record", "--pid", str(pid), "--format", "raw", "--output", str(output), "--rate", "100"]
     spy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import httpx
 
-from benchmarks import meters, profiles
+from benchmarks import meters
 from benchmarks.cells import Cell, Ledger, Measurement
 from benchmarks.plans import SCENARIOS
 from benchmarks.stage import Stage, StageError
@@ -66,8 +66,9 @@ def _measured(stage: Stage, cell: Cell, failed: Counter[Cell], profile: Path | N
     begun, pid = time.monotonic(), stage.contender.pid
     starved = meters.starved_seconds(pid)
     try:
-        with profiles.record(pid, profile, cell):
-            figures = SCENARIOS[cell.scenario](stage, cell.size)
+        name = f"{cell.contender}-{cell.size}-{cell.scenario}.txt"
+        stage.profile = None if profile is None else profile / name
+        figures = SCENARIOS[cell.scenario](stage, cell.size)
         if stage.contender.pid != pid:
             starved = 0.0  # a new process has a meter of its own
         lost = meters.starved_seconds(stage.contender.pid) - starved

@@ -40,8 +40,6 @@ def arrivals(stage: Stage, size: int) -> Figures:
 def _create(stage: Stage, count: int, size: int) -> Figures:
     names = stage.new_names(count)
     stage.forget()
-    calls, cpu, begun = stage.calls(), stage.cpu(), time.time()
-    asked = stage.cluster.create(names)
 
     def recorded() -> bool:
         if stage.calls() - calls < count:
@@ -49,10 +47,13 @@ def _create(stage: Stage, count: int, size: int) -> Figures:
         statuses = stage.cluster.jobs()
         return all(statuses.get(name, {}).get("jobUUID") for name in names)
 
-    stage.wait_for(recorded, seconds=patience(size), every=pace(size))
-    ended = time.time()
-    time.sleep(_AFTERMATH_SECONDS)
-    used = stage.cpu() - cpu
+    with stage.sampled():
+        calls, cpu, begun = stage.calls(), stage.cpu(), time.time()
+        asked = stage.cluster.create(names)
+        stage.wait_for(recorded, seconds=patience(size), every=pace(size))
+        ended = time.time()
+        time.sleep(_AFTERMATH_SECONDS)
+        used, called = stage.cpu() - cpu, stage.calls() - calls
     received = stage.received()
     waited, missing = distances(asked, received, now=ended)
     done = count - missing
@@ -61,6 +62,7 @@ def _create(stage: Stage, count: int, size: int) -> Figures:
         "missing": missing,
         "creates_per_s": rounded(done / (max(received.values(), default=ended) - begun), 1),
         "cpu_per_create_ms": rounded(used / done * 1000, 2) if done else None,
+        "calls_per_create": rounded(called / done, 2) if done else None,
         "writes_per_create": rounded(len(writes) / done, 2) if done else None,
         "doubles": doubles(row["title"] for row in stage.control.jobs(summary=True)),
     }
@@ -72,9 +74,10 @@ def steady(stage: Stage, size: int) -> Figures:
     time.sleep(_FADE_SECONDS)
     window = stage.window + size * 0.012
     stage.forget()
-    calls, cpu, begun = stage.calls(), stage.cpu(), time.time()
-    time.sleep(window)
-    used, asked, seconds = stage.cpu() - cpu, stage.calls() - calls, time.time() - begun
+    with stage.sampled():
+        calls, cpu, begun = stage.calls(), stage.cpu(), time.time()
+        time.sleep(window)
+        used, asked, seconds = stage.cpu() - cpu, stage.calls() - calls, time.time() - begun
     looks = freshness(stage.requests("GET"))
     return {
         "idle_cpu_percent": rounded(used / seconds * 100, 2),
@@ -114,12 +117,7 @@ def storm(stage: Stage, size: int) -> Figures:
     live = stage.ensure(size)
     chosen = dict(list(live.items())[:CHANGES])
     stage.forget()
-    cpu = stage.cpu()
     changed: dict[str, float] = {}
-    for name, uuid in chosen.items():
-        changed[name] = time.time()
-        stage.control.force_status(uuid, "COMPLETED")
-    written: list[float] = []
     told: dict[str, float] = {}
     amount = 0
 
@@ -130,13 +128,20 @@ def storm(stage: Stage, size: int) -> Figures:
         told.update({name: at for name, at in first_write(fresh, changed).items() if name not in told})
         return len(told) == len(changed)
 
-    stage.wait_for(known, seconds=_CHANGE_SECONDS)
-    written, missing = distances(changed, told, now=time.time())
-    time.sleep(_AFTERMATH_SECONDS)
+    with stage.sampled():
+        calls, cpu = stage.calls(), stage.cpu()
+        for name, uuid in chosen.items():
+            changed[name] = time.time()
+            stage.control.force_status(uuid, "COMPLETED")
+        stage.wait_for(known, seconds=_CHANGE_SECONDS)
+        written, missing = distances(changed, told, now=time.time())
+        time.sleep(_AFTERMATH_SECONDS)
+        used, called = stage.cpu() - cpu, stage.calls() - calls
     amount += len(stage.writes())
     return spread("change_to_status", written) | {
         "missing": missing,
-        "cpu_per_change_ms": rounded((stage.cpu() - cpu) / len(changed) * 1000, 2),
+        "cpu_per_change_ms": rounded(used / len(changed) * 1000, 2),
+        "calls_per_change": rounded(called / len(changed), 2),
         "writes_per_change": rounded(amount / len(changed), 2),
     }
 
@@ -161,9 +166,7 @@ def mass_delete(stage: Stage, size: int) -> Figures:
 
 def _delete(stage: Stage, chosen: dict[str, str], size: int) -> Figures:
     stage.forget()
-    cpu = stage.cpu()
     names = {uuid: name for name, uuid in chosen.items()}
-    asked = stage.cluster.delete(chosen)
     received: dict[str, float] = {}
 
     def cancelled() -> bool:
@@ -173,10 +176,15 @@ def _delete(stage: Stage, chosen: dict[str, str], size: int) -> Figures:
                 received.setdefault(name, row["at_ms"] / 1000)
         return len(received) == len(chosen)
 
-    stage.wait_for(cancelled, seconds=patience(size), every=pace(len(chosen)))
-    waited, missing = distances(asked, received, now=time.time())
-    time.sleep(_AFTERMATH_SECONDS)
+    with stage.sampled():
+        calls, cpu = stage.calls(), stage.cpu()
+        asked = stage.cluster.delete(chosen)
+        stage.wait_for(cancelled, seconds=patience(size), every=pace(len(chosen)))
+        waited, missing = distances(asked, received, now=time.time())
+        time.sleep(_AFTERMATH_SECONDS)
+        used, called = stage.cpu() - cpu, stage.calls() - calls
     return spread("delete_to_cancel", waited) | {
         "missing": missing,
-        "cpu_per_delete_ms": rounded((stage.cpu() - cpu) / len(chosen) * 1000, 2),
+        "cpu_per_delete_ms": rounded(used / len(chosen) * 1000, 2),
+        "calls_per_delete": rounded(called / len(chosen), 2),
     }

@@ -10,12 +10,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from benchmarks import audit, meters
+from benchmarks import audit, meters, profiles
 from benchmarks.cluster import Cluster
 from benchmarks.contenders import OPERATOR, ROOT, Contender, Ours, Rival
 from benchmarks.meters import Cores
@@ -36,11 +36,14 @@ class StageError(Exception):
 
 
 class Stage:
-    """Use as a context manager. `limit_scale` stretches the limits of all waits."""
+    """Use as a context manager. The service waits `latency_ms` before every answer; a rest is looked at for `window`
+    seconds, and longer with many resources."""
 
     def __init__(self, contender: str, cores: Cores, *, latency_ms: float, window: float) -> None:
         self.cores = cores
         self.window = window
+        self.profile: Path | None = None
+        """Where samples of what is measured go, if they are wanted."""
         self.folder = Path(tempfile.mkdtemp(prefix="dispersed-bench-"))
         self.plane = ControlPlane(self.folder / "plane", audit_log=True)
         options = ("--latency-ms", str(latency_ms), *_TIMING)
@@ -173,6 +176,10 @@ class Stage:
         """CPU seconds of the contender so far."""
         self.check_running()
         return meters.cpu_seconds(self.contender.pid)
+
+    def sampled(self) -> AbstractContextManager[None]:
+        """Around what is measured, and nothing else."""
+        return profiles.record(self.contender.pid, self.profile)
 
     def calls(self) -> int:
         """How many signed requests the service has accepted so far."""
