@@ -81,6 +81,9 @@ def _gate(wanted: argparse.Namespace) -> int:
         ratios.write_ratios(wanted.recorded, found)
         return 0
     recorded = ratios.read_ratios(wanted.recorded)
+    if not recorded:
+        sys.stdout.write("nothing is recorded yet, so nothing can be kept: record a run with --record\n")
+        return 1
     sentences = ratios.fallen(found, recorded)
     sys.stdout.write("".join(f"fallen below half: {sentence}\n" for sentence in sentences))
     sys.stdout.write(f"{len(recorded) - len(sentences)} of {len(recorded)} recorded ratios hold\n")
