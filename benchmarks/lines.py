@@ -42,7 +42,7 @@ LINES = (
     Line("burst", "cpu_per_create_ms", "CPU for each of N creates at once", "ms", 0.5, times_loop=3.0, gated=True),
     Line("burst", "apply_to_post_p50_s", "N at once: apply → POST received, median", "s", 0.05),
     Line("burst", "apply_to_post_p95_s", "N at once: apply → POST received, p95", "s", 0.05),
-    Line("burst", "writes_per_create", "writes to the resource for each create", "", 1.0, gated=True),
+    Line("burst", "writes_per_create", "writes for each of them, first transitions included", "", 1.0),
     Line("burst", "calls_per_create", "remote calls for each create, polls included", "", 1.0),
     Line("arrivals", "apply_to_post_p50_s", "100 more: apply → POST received, median", "s", 0.05),
     Line("arrivals", "apply_to_post_p95_s", "100 more: apply → POST received, p95", "s", 0.05, ((EVERY, 2.0),),

@@ -19,6 +19,7 @@ _ELECT = ("--leader-elect", "true")
 _ASLEEP_SECONDS = 60.0
 _TAKEOVER_SECONDS = 180.0
 OUTAGE_SECONDS = 600.0
+_RECOVERY_SECONDS = 600.0
 
 
 def failover(stage: Stage, size: int) -> Figures:
@@ -95,15 +96,16 @@ def _takeover(stage: Stage) -> float | None:
 
 
 def outage(stage: Stage, size: int) -> Figures:
-    """The service answers 503 for ten minutes; a resource is created meanwhile."""
+    """The service answers 503 for ten minutes; in the middle of it a resource is created."""
     live = stage.ensure(size)
     stage.forget()
     calls = len(stage.requests())
     fault = stage.control.add_fault("server_error", times=None, status=503)
     cpu, begun = stage.cpu(), time.time()
     [name] = stage.new_names(1)
+    time.sleep(OUTAGE_SECONDS / 2)
     stage.cluster.create([name])
-    time.sleep(OUTAGE_SECONDS)
+    time.sleep(OUTAGE_SECONDS / 2)
     used, seconds = stage.cpu() - cpu, time.time() - begun
     rows = stage.requests()
     written = stage.writes()
@@ -114,7 +116,7 @@ def outage(stage: Stage, size: int) -> Figures:
     def recovered() -> bool:
         return name in stage.live() and first_full_poll(stage.requests("GET"), live.values(), start=back) is not None
 
-    stage.wait_for(recovered, seconds=patience(size), every=1 + pace(size))
+    stage.wait_for(recovered, seconds=_RECOVERY_SECONDS, every=1 + pace(size))
     received = stage.received().get(name)
     after = [row["at_ms"] / 1000 for row in stage.requests() if row["at_ms"] / 1000 < back + 60]
     return {
