@@ -43,7 +43,8 @@ class AuditTail:
     def read(self) -> list[Request]:
         """What was logged since the last call."""
         found = list(parse_lines(self._lines()))
-        if self._file is not None and os.fstat(self._file.fileno()).st_ino != self._path.stat().st_ino:
+        if self._rotated():
+            found += parse_lines(self._lines())  # what was written between the read and the rotation
             self.close()
             found += parse_lines(self._lines())
         return found
@@ -53,6 +54,12 @@ class AuditTail:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _rotated(self) -> bool:
+        """Whether another file has taken the place of the one that is read."""
+        if self._file is None or not self._path.exists():
+            return False
+        return os.fstat(self._file.fileno()).st_ino != self._path.stat().st_ino
 
     def _lines(self) -> Iterator[str]:
         if self._file is None:

@@ -13,7 +13,7 @@ from benchmarks import meters
 from benchmarks.audit import first_write
 from benchmarks.cells import Figures
 from benchmarks.figures import distances, doubles, first_full_poll, freshness, percentile, rounded, spread
-from benchmarks.stage import Stage, pace, patience
+from benchmarks.stage import Stage, pace, patience, rare_pace
 
 Scenario = Callable[[Stage, int], Figures]
 ARRIVALS = 100
@@ -100,7 +100,7 @@ def restart(stage: Stage, size: int) -> Figures:
     def polled() -> float | None:
         return first_full_poll(stage.requests("GET"), live.values(), start=begun)
 
-    stage.wait_for(lambda: polled() is not None, seconds=patience(size), every=1 + pace(size))
+    stage.wait_for(lambda: polled() is not None, seconds=patience(size), every=rare_pace(size))
     first = polled()
     time.sleep(5)  # what the first poll led to
     return {

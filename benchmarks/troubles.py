@@ -12,7 +12,7 @@ import time
 from benchmarks.cells import Figures
 from benchmarks.contenders import ROOT, Ours
 from benchmarks.figures import busiest_second, doubles, first_full_poll, rounded
-from benchmarks.stage import Stage, names_of, pace, patience
+from benchmarks.stage import Stage, names_of, patience, rare_pace
 
 _LEASE_ROLE = ROOT / "manifests" / "components" / "high-availability" / "role.yaml"
 _ELECT = ("--leader-elect", "true")
@@ -81,7 +81,7 @@ def _polled(stage: Stage, size: int) -> None:
     stage.control.clear_requests()
     stage.wait(
         lambda: first_full_poll(stage.requests("GET"), live.values(), start=begun) is not None,
-        what="everything was polled", seconds=patience(size), every=1 + pace(size),
+        what="everything was polled", seconds=patience(size), every=rare_pace(size),
     )  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def outage(stage: Stage, size: int) -> Figures:
     def recovered() -> bool:
         return name in stage.live() and first_full_poll(stage.requests("GET"), live.values(), start=back) is not None
 
-    stage.wait_for(recovered, seconds=_RECOVERY_SECONDS, every=1 + pace(size))
+    stage.wait_for(recovered, seconds=_RECOVERY_SECONDS, every=rare_pace(size))
     received = stage.received().get(name)
     after = [row["at_ms"] / 1000 for row in stage.requests() if row["at_ms"] / 1000 < back + 60]
     return {
