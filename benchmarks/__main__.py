@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(wanted: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that processes and folders are cleared away
     sizes = wanted.sizes or (FULL_SIZES if wanted.full else SMALL_SIZES)
     names = wanted.scenarios or (tuple(SCENARIOS) if wanted.full else SMALL)
     cores = meters.split_cores(frozenset(os.sched_getaffinity(0)))

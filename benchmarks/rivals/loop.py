@@ -61,13 +61,17 @@ class Loop:
         await answer.read()
 
     async def _watch(self) -> None:
-        answer = await self._send("GET", self._path)
-        listing = await answer.json()
-        for item in listing["items"]:
-            self._see(item)
-        self._listed.set()
-        version = listing["metadata"]["resourceVersion"]
-        stream = await self._send("GET", self._path, watch="true", resourceVersion=version, timeoutSeconds="86400")
+        """List and watch, and again when the server ends the watch, as it does with a slow reader."""
+        while True:
+            answer = await self._send("GET", self._path)
+            listing = await answer.json()
+            for item in listing["items"]:
+                self._see(item)
+            self._listed.set()
+            await self._follow(listing["metadata"]["resourceVersion"])
+
+    async def _follow(self, version: str) -> None:
+        stream = await self._send("GET", self._path, watch="true", resourceVersion=version, timeoutSeconds="3600")
         buffer = b""
         async for chunk in stream.content.iter_any():
             *lines, buffer = (buffer + chunk).split(b"\n")
@@ -75,7 +79,6 @@ class Loop:
                 event = json.loads(line)
                 if event["type"] in {"ADDED", "MODIFIED"}:
                     self._see(event["object"])
-        raise ConnectionError("the watch ended")
 
     def _see(self, item: Body) -> None:
         """Queue what has to be done for an object, each of the two things once."""
