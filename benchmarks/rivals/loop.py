@@ -36,6 +36,7 @@ class Loop:
         self._jobs: dict[str, tuple[str, str]] = {}
         self._taken: set[str] = set()
         self._listed = asyncio.Event()
+        self._hands = asyncio.Semaphore(WORKERS)
 
     async def run(self) -> None:
         """Until an error."""
@@ -139,13 +140,21 @@ class Loop:
             page += 1
 
     async def _compare(self, known: dict[str, tuple[str, str]], found: dict[str, str]) -> None:
-        for uuid, (name, phase) in known.items():
-            if phase in {PHASES[word] for word in ENDED} or uuid not in self._jobs:
-                continue
-            word = found.get(uuid) or (await self._service.call("GET", f"/v1/jobs/{uuid}"))["status"]
-            if PHASES[word] != phase and uuid in self._jobs:
-                self._jobs[uuid] = name, PHASES[word]
-                await self._patch(name, {"status": {"phase": PHASES[word]}}, status=True)
+        """Write what has changed; a job that is not among the live ones is read first."""
+        async with asyncio.TaskGroup() as group:
+            for uuid, (name, phase) in known.items():
+                over = phase in {PHASES[word] for word in ENDED}
+                if not over and PHASES.get(found.get(uuid, "")) != phase:
+                    group.create_task(self._settle(uuid, name, found.get(uuid)))
+
+    async def _settle(self, uuid: str, name: str, word: str | None) -> None:
+        async with self._hands:
+            if word is None:
+                word = (await self._service.call("GET", f"/v1/jobs/{uuid}"))["status"]
+            phase = PHASES[str(word)]
+            if uuid in self._jobs and self._jobs[uuid][1] != phase:
+                self._jobs[uuid] = name, phase
+                await self._patch(name, {"status": {"phase": phase}}, status=True)
 
 
 async def main() -> None:
