@@ -75,11 +75,16 @@ def freshness(rows: Iterable[Row]) -> list[float]:
         if row["method"] != "GET":
             continue
         if row["path"] == "/v1/jobs":
-            if is_poll(row) and page_of(row) == 1:
+            if begins_poll([row]):
                 seen["list"].append(row["at_ms"] / 1000)
         elif row["path"].startswith("/v1/jobs/"):
             seen[row["path"]].append(row["at_ms"] / 1000)
     return [after - before for times in seen.values() for before, after in itertools.pairwise(times)]
+
+
+def begins_poll(rows: Iterable[Row]) -> bool:
+    """Whether the first page of a list of live jobs was asked for."""
+    return any(row["path"] == "/v1/jobs" and is_poll(row) and page_of(row) == 1 for row in rows)
 
 
 def is_poll(row: Row) -> bool:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.figures import Row, busiest_second, distances, doubles, first_full_poll, freshness, percentile, spread
+from benchmarks.figures import (
+    Row,
+    begins_poll,
+    busiest_second,
+    distances,
+    doubles,
+    first_full_poll,
+    freshness,
+    percentile,
+    spread,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +82,12 @@ def test_who_lists_runs_too_has_asked_when_both_lists_were_read() -> None:
 
 def test_a_list_of_everything_is_no_poll() -> None:
     assert first_full_poll([row("/v1/jobs", 1, "limit=50&page=2")], LIVE, start=0) is None
+
+
+def test_a_poll_begins_with_the_first_page_of_live_jobs() -> None:
+    others = [page(2, 1), page(1, 2, "/v1/job-runs"), row("/v1/jobs", 3, "limit=50&page=1")]
+    assert not begins_poll(others)
+    assert begins_poll([*others, page(1, 4)])
 
 
 def test_freshness_is_the_time_between_two_looks_at_one_job_or_two_lists() -> None:
