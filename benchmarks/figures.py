@@ -45,7 +45,7 @@ def first_full_poll(rows: Iterable[Row], live: Iterable[str], *, start: float) -
     """Seconds from `start` until the service had been asked about every live job; None if it never was.
 
     Either by reading each of them, or by every page of a list of live ones: of the jobs, and of the runs too if the
-    contender lists those.
+    contender lists those, which is known some seconds after it listed the jobs.
     """
     wanted = set(live)
     last_page = math.ceil(len(wanted) / PAGE)
@@ -75,16 +75,22 @@ def freshness(rows: Iterable[Row]) -> list[float]:
         if row["method"] != "GET":
             continue
         if row["path"] == "/v1/jobs":
-            if begins_poll([row]):
+            if begins_poll(row):
                 seen["list"].append(row["at_ms"] / 1000)
         elif row["path"].startswith("/v1/jobs/"):
             seen[row["path"]].append(row["at_ms"] / 1000)
     return [after - before for times in seen.values() for before, after in itertools.pairwise(times)]
 
 
-def begins_poll(rows: Iterable[Row]) -> bool:
+def begins_poll(row: Row) -> bool:
     """Whether the first page of a list of live jobs was asked for."""
-    return any(row["path"] == "/v1/jobs" and is_poll(row) and page_of(row) == 1 for row in rows)
+    return row["path"] == "/v1/jobs" and is_poll(row) and page_of(row) == 1
+
+
+def poll_is_over(rows: Sequence[Row], *, now: float) -> bool:
+    """Whether a poll has begun and the contender has asked for no further page of live jobs or runs for a second."""
+    pages = [row["at_ms"] / 1000 for row in rows if row["method"] == "GET" and is_poll(row)]
+    return any(map(begins_poll, rows)) and now - max(pages) > 1.0
 
 
 def is_poll(row: Row) -> bool:

@@ -13,8 +13,8 @@ from benchmarks import meters
 from benchmarks.audit import first_write
 from benchmarks.cells import Figures
 from benchmarks.contenders import TEXTBOOK
-from benchmarks.figures import begins_poll, distances, doubles, first_full_poll, freshness, percentile, rounded, spread
-from benchmarks.stage import Stage, pace, patience, rare_pace
+from benchmarks.figures import distances, doubles, first_full_poll, freshness, percentile, poll_is_over, rounded, spread
+from benchmarks.stage import Stage, pace, patience
 
 Scenario = Callable[[Stage, int], Figures]
 ARRIVALS = 100
@@ -98,29 +98,26 @@ def restart(stage: Stage, size: int) -> Figures:
     begun = stage.start_contender()
     ready = time.time() - begun
 
-    def polled() -> float | None:
-        return first_full_poll(stage.requests("GET"), live.values(), start=begun)
-
-    stage.wait_for(lambda: polled() is not None, seconds=patience(size), every=rare_pace(size))
-    first = polled()
-    time.sleep(5)  # what the first poll led to
+    stage.wait_polled(live.values(), since=begun, seconds=patience(size))
     return {
         "posts": sum(row["path"] == "/v1/jobs" for row in stage.requests("POST")),
         "patches": len(stage.writes()),
         "ready_s": rounded(ready, 2),
-        "first_poll_s": first,
+        "first_poll_s": first_full_poll(stage.requests("GET"), live.values(), start=begun),
         "cpu_s": rounded(stage.cpu(), 2),
     }
 
 
 def storm(stage: Stage, size: int) -> Figures:
-    """Up to a thousand jobs end at once, as the service has it: just after a list was begun, where the contender lists,
-    so that the figure is that of the worst moment and not of a chance."""
+    """Up to a thousand jobs end at once, as the service has it: just after a poll, where the contender lists, so that
+    the figure is that of the worst moment and not of a chance."""
     live = stage.ensure(size)
     chosen = dict(list(live.items())[:CHANGES])
     stage.forget()
     if stage.contender.name != TEXTBOOK:
-        stage.wait(lambda: begins_poll(stage.requests("GET")), what="a list is begun", seconds=patience(size))
+        stage.wait(
+            lambda: poll_is_over(stage.requests("GET"), now=time.time()), what="a poll is over", seconds=patience(size)
+        )
     changed: dict[str, float] = {}
     told: dict[str, float] = {}
     amount = 0

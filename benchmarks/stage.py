@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks import audit, meters, profiles
 from benchmarks.cluster import Cluster
 from benchmarks.contenders import OPERATOR, ROOT, Contender, Ours, Rival
+from benchmarks.figures import first_full_poll
 from benchmarks.meters import Cores
 from dispersed_devenv.controlplane import ControlPlane
 from dispersed_devenv.services import SimulatorService
@@ -29,6 +30,8 @@ ENDED_PHASES = frozenset({"Succeeded", "Failed", "Stopped"})
 _TIMING = ("--no-endpoints", "--assign-seconds", "5", "--accept-seconds", "0.5", "--prepare-seconds", "2",
            "--endpoints-seconds", "0.5", "--cancel-seconds", "2", "--run-seconds", "10000000")  # fmt: skip
 _TAIL = 1500
+_FOLLOWS_SECONDS = 5.0
+"""So long after its list of jobs a contender has begun to list runs, if it does."""
 
 
 class StageError(Exception):
@@ -170,6 +173,19 @@ class Stage:
         phases = [status.get("phase") for status in self.cluster.jobs().values()]
         return len(phases) >= at_least and set(phases) == {"Running"}
 
+    def wait_polled(self, live: Collection[str], *, since: float, seconds: float) -> bool:
+        """Wait until the contender has asked about all these jobs since a moment, and what that led to is done;
+        whether it has in time."""
+
+        def polled() -> bool:
+            return first_full_poll(self.requests("GET"), live, start=since) is not None
+
+        every = 1 + len(live) / 1000  # each look is one at the whole request log
+        if not self.wait_for(polled, seconds=seconds, every=every):
+            return False
+        time.sleep(_FOLLOWS_SECONDS)
+        return self.wait_for(polled, seconds=seconds, every=every)
+
     # --- meters
 
     def cpu(self) -> float:
@@ -217,8 +233,3 @@ def patience(size: int) -> float:
 def pace(size: int) -> float:
     """Time between two looks, so that looking is cheap beside what is looked at."""
     return 0.2 + size / 2000
-
-
-def rare_pace(size: int) -> float:
-    """The same where a look is one at the whole request log."""
-    return 1 + size / 1000

@@ -12,7 +12,7 @@ import time
 from benchmarks.cells import Figures
 from benchmarks.contenders import ROOT, Ours
 from benchmarks.figures import busiest_second, doubles, first_full_poll, rounded
-from benchmarks.stage import Stage, names_of, patience, rare_pace
+from benchmarks.stage import Stage, StageError, names_of, patience
 
 _LEASE_ROLE = ROOT / "manifests" / "components" / "high-availability" / "role.yaml"
 _ELECT = ("--leader-elect", "true")
@@ -77,12 +77,9 @@ def _lead(stage: Stage, replica: Ours) -> None:
 
 def _polled(stage: Stage, size: int) -> None:
     """Wait until the leader has asked the service about everything once more."""
-    live, begun = stage.live(), time.time()
     stage.control.clear_requests()
-    stage.wait(
-        lambda: first_full_poll(stage.requests("GET"), live.values(), start=begun) is not None,
-        what="everything was polled", seconds=patience(size), every=rare_pace(size),
-    )  # fmt: skip
+    if not stage.wait_polled(stage.live().values(), since=time.time(), seconds=patience(size)):
+        raise StageError("the leader did not ask about everything")
 
 
 def _takeover(stage: Stage) -> float | None:
@@ -113,10 +110,8 @@ def outage(stage: Stage, size: int) -> Figures:
     stage.control.remove_fault(fault)
     back = time.time()
 
-    def recovered() -> bool:
-        return name in stage.live() and first_full_poll(stage.requests("GET"), live.values(), start=back) is not None
-
-    stage.wait_for(recovered, seconds=_RECOVERY_SECONDS, every=rare_pace(size))
+    stage.wait_for(lambda: name in stage.live(), seconds=_RECOVERY_SECONDS)
+    stage.wait_polled(live.values(), since=back, seconds=_RECOVERY_SECONDS)
     received = stage.received().get(name)
     after = [row["at_ms"] / 1000 for row in stage.requests() if row["at_ms"] / 1000 < back + 60]
     return {

@@ -13,6 +13,7 @@ from benchmarks.figures import (
     first_full_poll,
     freshness,
     percentile,
+    poll_is_over,
     spread,
 )
 
@@ -86,8 +87,15 @@ def test_a_list_of_everything_is_no_poll() -> None:
 
 def test_a_poll_begins_with_the_first_page_of_live_jobs() -> None:
     others = [page(2, 1), page(1, 2, "/v1/job-runs"), row("/v1/jobs", 3, "limit=50&page=1")]
-    assert not begins_poll(others)
-    assert begins_poll([*others, page(1, 4)])
+    assert not any(map(begins_poll, others))
+    assert begins_poll(page(1, 4))
+
+
+def test_a_poll_is_over_when_no_page_of_jobs_or_runs_was_asked_for_in_a_second() -> None:
+    begun = [page(2, 1), page(1, 5), page(1, 6, "/v1/job-runs")]
+    assert not poll_is_over(begun[:1], now=100), "the rest of an earlier one"
+    assert not poll_is_over(begun, now=6.9)
+    assert poll_is_over(begun, now=7.1)
 
 
 def test_freshness_is_the_time_between_two_looks_at_one_job_or_two_lists() -> None:
