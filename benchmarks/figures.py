@@ -68,34 +68,32 @@ def first_full_poll(rows: Iterable[Row], live: Iterable[str], *, start: float) -
     return rounded(max(listed.values())) if listed.keys() == kinds else None
 
 
-def freshness(rows: Iterable[Row]) -> list[float]:
-    """The seconds between one look at a job and the next, of every job or list of jobs that was looked at twice."""
+def freshness(rows: Iterable[Row], live: int) -> list[float]:
+    """The seconds between one look at a job and the next, of every job that was read twice, and of the whole list of so
+    many live jobs: one that ends before its last page is no look at all of them."""
     seen: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        if row["method"] != "GET":
-            continue
-        if row["path"] == "/v1/jobs":
-            if begins_poll(row):
-                seen["list"].append(row["at_ms"] / 1000)
-        elif row["path"].startswith("/v1/jobs/"):
+        if row["method"] == "GET" and row["path"].startswith("/v1/jobs/"):
             seen[row["path"]].append(row["at_ms"] / 1000)
+        elif ends_poll(row, live):
+            seen["list"].append(row["at_ms"] / 1000)
     return [after - before for times in seen.values() for before, after in itertools.pairwise(times)]
 
 
-def begins_poll(row: Row) -> bool:
-    """Whether the first page of a list of live jobs was asked for."""
-    return row["path"] == "/v1/jobs" and is_poll(row) and page_of(row) == 1
+def ends_poll(row: Row, live: int) -> bool:
+    """Whether the last page of a list of so many live jobs was asked for."""
+    return row["path"] == "/v1/jobs" and is_poll(row) and page_of(row) == math.ceil(live / PAGE)
 
 
-def poll_is_over(rows: Sequence[Row], *, now: float) -> bool:
-    """Whether a poll has begun and the contender has asked for no further page of live jobs or runs for a second."""
-    pages = [row["at_ms"] / 1000 for row in rows if row["method"] == "GET" and is_poll(row)]
-    return any(map(begins_poll, rows)) and now - max(pages) > 1.0
+def poll_is_over(rows: Sequence[Row], live: int, *, now: float) -> bool:
+    """Whether all of so many live jobs were listed, and no further page of jobs or runs was asked for in a second."""
+    pages = [row["at_ms"] / 1000 for row in rows if is_poll(row)]
+    return any(ends_poll(row, live) for row in rows) and now - max(pages) > 1.0
 
 
 def is_poll(row: Row) -> bool:
-    """Whether a list was asked for live rows only."""
-    return "filter" in row["query"]
+    """Whether a list of live rows was asked for, and not one of everything, or of the runs of one job."""
+    return row["method"] == "GET" and "filter%5Bstatus%5D" in row["query"]
 
 
 def page_of(row: Row) -> int:

@@ -79,7 +79,7 @@ def steady(stage: Stage, size: int) -> Figures:
         calls, cpu, begun = stage.calls(), stage.cpu(), time.time()
         time.sleep(window)
         used, asked, seconds = stage.cpu() - cpu, stage.calls() - calls, time.time() - begun
-    looks = freshness(stage.requests("GET"))
+    looks = freshness(stage.requests("GET"), len(live))
     return {
         "idle_cpu_percent": rounded(used / seconds * 100, 2),
         "calls_per_job_hour": rounded(asked / len(live) / seconds * 3600, 2),
@@ -116,7 +116,9 @@ def storm(stage: Stage, size: int) -> Figures:
     stage.forget()
     if stage.contender.name != TEXTBOOK:
         stage.wait(
-            lambda: poll_is_over(stage.requests("GET"), now=time.time()), what="a poll is over", seconds=patience(size)
+            lambda: poll_is_over(stage.requests("GET"), len(live), now=time.time()),
+            what="a poll is over",
+            seconds=patience(size),
         )
     changed: dict[str, float] = {}
     told: dict[str, float] = {}

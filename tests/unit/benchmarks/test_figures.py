@@ -6,7 +6,6 @@ import pytest
 
 from benchmarks.figures import (
     Row,
-    begins_poll,
     busiest_second,
     distances,
     doubles,
@@ -85,23 +84,22 @@ def test_a_list_of_everything_is_no_poll() -> None:
     assert first_full_poll([row("/v1/jobs", 1, "limit=50&page=2")], LIVE, start=0) is None
 
 
-def test_a_poll_begins_with_the_first_page_of_live_jobs() -> None:
-    others = [page(2, 1), page(1, 2, "/v1/job-runs"), row("/v1/jobs", 3, "limit=50&page=1")]
-    assert not any(map(begins_poll, others))
-    assert begins_poll(page(1, 4))
+def test_a_list_of_the_runs_of_one_job_is_no_poll() -> None:
+    runs = row("/v1/job-runs", 3, "filter%5Bjob_uuid%5D=a&limit=50&page=1")
+    assert first_full_poll([page(1, 1), runs, page(2, 4)], LIVE, start=0) == 4
 
 
-def test_a_poll_is_over_when_no_page_of_jobs_or_runs_was_asked_for_in_a_second() -> None:
-    begun = [page(2, 1), page(1, 5), page(1, 6, "/v1/job-runs")]
-    assert not poll_is_over(begun[:1], now=100), "the rest of an earlier one"
-    assert not poll_is_over(begun, now=6.9)
-    assert poll_is_over(begun, now=7.1)
+def test_a_poll_is_over_when_all_were_listed_and_no_page_was_asked_for_in_a_second() -> None:
+    whole = [page(1, 5), page(2, 5.5), page(1, 6, "/v1/job-runs")]
+    assert not poll_is_over(whole[:1], 60, now=100), "only the newest were looked at"
+    assert not poll_is_over(whole, 60, now=6.9)
+    assert poll_is_over(whole, 60, now=7.1)
 
 
-def test_freshness_is_the_time_between_two_looks_at_one_job_or_two_lists() -> None:
-    lists = [page(1, 10), page(2, 11), page(1, 25), page(2, 26)]
+def test_freshness_is_the_time_between_two_looks_at_one_job_or_at_all() -> None:
+    lists = [page(1, 10), page(2, 11), page(1, 16), page(1, 25), page(2, 26)]
     reads = [row("/v1/jobs/a", 1), row("/v1/jobs/b", 2), row("/v1/jobs/a", 16), row("/v1/jobs/a", 3, method="PUT")]
-    assert sorted(freshness([*lists, *reads])) == [15, 15]
+    assert sorted(freshness([*lists, *reads], 60)) == [15, 15]
 
 
 def test_the_busiest_second_is_a_whole_one() -> None:
