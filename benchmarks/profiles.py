@@ -26,7 +26,7 @@ def record(pid: int, output: Path | None) -> Iterator[None]:
         return
     output.parent.mkdir(parents=True, exist_ok=True)
     command = [str(_SPY), "record", "--pid", str(pid), "--format", "raw", "--output", str(output), "--rate", "100"]
-    spy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    spy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - no shell
     try:
         yield
     finally:
