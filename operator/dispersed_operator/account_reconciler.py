@@ -12,26 +12,25 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dispersed_operator.accounts import AccountBook, AccountSession, total_rate
 from dispersed_operator.errors import KubernetesNotFound, RemoteError, SettingsError
 from dispersed_operator.examinations import Examinations
+from dispersed_operator.holds import Holds
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.merge import merge_patch
-from dispersed_operator.kube.resources import DISPERSED_JOBS, RESOURCES, SECRETS, Resource
+from dispersed_operator.kube.resources import RESOURCES, SECRETS, Resource
 from dispersed_operator.model import naming
 from dispersed_operator.model.account_names import described, full_name
 from dispersed_operator.model.keys import ResourceKey
-from dispersed_operator.model.observed import parse_job
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.planning.account import (
     AccountView,
     ProbeResult,
     is_held,
-    needs_account,
     project_account,
     read_credentials,
 )
@@ -84,7 +83,7 @@ class AccountReconciler:
         self._on_change = on_change
         self._opened: dict[ResourceKey, str] = {}  # digest of what a session was opened with
         self._api_server_cas = tuple(api_server_cas)
-        self._operator_namespace = operator_namespace
+        self._holds = Holds(store, kube, operator_namespace=operator_namespace)
         self._frozen: dict[ResourceKey, Problem | None] = {}
         self._examinations = Examinations(store=store, monotonic=monotonic)
 
@@ -122,7 +121,7 @@ class AccountReconciler:
     async def _what_changed(self, key: ResourceKey, secret_name: str) -> Problem | None:
         try:
             account = await self._kube.get(RESOURCES[key.kind], namespace=key.scope, name=key.name)
-            secret = await self._kube.get(SECRETS, namespace=self._home(key), name=secret_name)
+            secret = await self._kube.get(SECRETS, namespace=self._holds.home(key), name=secret_name)
         except KubernetesNotFound:
             return Problem(Reason.INVALID_REFERENCE, "the account or its Secret is gone")
         if not (is_held(account["metadata"]) and is_held(secret["metadata"])):
@@ -136,10 +135,6 @@ class AccountReconciler:
 
     def _blocked(self, key: ResourceKey) -> Problem | None:
         return self._book.facts(key).blocker
-
-    def _home(self, key: ResourceKey) -> str:
-        """The namespace of the account's Secret."""
-        return key.namespace or self._operator_namespace
 
     # --- readiness ---
 
@@ -158,12 +153,13 @@ class AccountReconciler:
         """Secret, holds, session, key: the first problem, or None."""
         secret_name = body["spec"]["credentialsSecretRef"]["name"]
         try:
-            secret = await self._kube.get(SECRETS, namespace=self._home(key), name=secret_name)
+            secret = await self._kube.get(SECRETS, namespace=self._holds.home(key), name=secret_name)
         except KubernetesNotFound:
-            return Problem(Reason.INVALID_REFERENCE, f"the Secret {self._home(key)}/{secret_name} does not exist")
+            return Problem(Reason.INVALID_REFERENCE, f"the Secret {self._holds.home(key)}/{secret_name} does not exist")
         if secret["metadata"].get("deletionTimestamp"):
             await self._release_secret_of_living_account(key, body, secret)
-            return Problem(Reason.INVALID_REFERENCE, f"the Secret {self._home(key)}/{secret_name} is being deleted")
+            text = f"the Secret {self._holds.home(key)}/{secret_name} is being deleted"
+            return Problem(Reason.INVALID_REFERENCE, text)
         credentials = read_credentials(secret, secret_name)
         if isinstance(credentials, Problem):
             return credentials
@@ -246,25 +242,11 @@ class AccountReconciler:
         if key is not None:
             self._store.put(key, answer)
 
-    async def _jobs_hold(self, accounts: Collection[ResourceKey]) -> bool:
-        """Whether a LIST begun now shows a job with our finalizer that needs one of these accounts: its spec names it,
-        or did when the job was accepted, or when a create was signed whose outcome is not known."""
-        scopes = {account.scope for account in accounts}
-        bodies = [self._store.get(account) or {} for account in accounts]
-        keys = {str((body.get("status") or {}).get("keyFingerprint")) for body in bodies}
-        for scope in {None} if None in scopes else scopes:
-            needing, _ = await self._kube.list_each(
-                DISPERSED_JOBS, lambda item: needs_account(parse_job(item), accounts, keys), namespace=scope
-            )
-            if any(needing):
-                return True
-        return False
-
     async def _release_secret_of_living_account(self, key: ResourceKey, body: Body, secret: Body) -> None:
         """A Secret that is being deleted goes once no job needs its key; the account then waits for a new one."""
         if naming.HOLD_FINALIZER not in (secret["metadata"].get("finalizers") or ()):
             return
-        if await self._jobs_hold(self._users_of(self._home(key), secret["metadata"]["name"])):
+        if await self._holds.jobs_need(self._holds.users_of(self._holds.home(key), secret["metadata"]["name"])):
             await self._keep_serving(key, body, secret)
         else:
             await self._release(SECRETS, secret, None)
@@ -290,40 +272,24 @@ class AccountReconciler:
         going = Problem(Reason.INVALID_REFERENCE, f"the {described(key)} is being deleted")
         self._book.set_problem(key, going)
         secret_name = body["spec"]["credentialsSecretRef"]["name"]
-        if await self._jobs_hold({key}):
+        if await self._holds.jobs_need({key}):
             try:
-                secret = await self._kube.get(SECRETS, namespace=self._home(key), name=secret_name)
+                secret = await self._kube.get(SECRETS, namespace=self._holds.home(key), name=secret_name)
                 await self._keep_serving(key, body, secret)
             except KubernetesNotFound:
                 _log.warning("account %s: its Secret is gone while jobs need it", full_name(key))
             self._book.set_problem(key, going)
             await self._write_status(key, going)
             return DELETION_SECONDS
-        if not await self._is_wanted_by_others(self._users_of(self._home(key), secret_name) - {key}):
+        if await self._holds.secret_is_free(key, secret_name):
             try:
-                secret = await self._kube.get(SECRETS, namespace=self._home(key), name=secret_name)
+                secret = await self._kube.get(SECRETS, namespace=self._holds.home(key), name=secret_name)
                 await self._release(SECRETS, secret, None)
             except KubernetesNotFound:
                 _log.info("account %s: its Secret is gone already", full_name(key))
         await self._release(RESOURCES[key.kind], body, key)
         await self._close(key)
         return None
-
-    async def _is_wanted_by_others(self, others: Collection[ResourceKey]) -> bool:
-        """Whether another account needs the Secret: one that stays, or one that goes and waits for jobs. Accounts that
-        go at once, as with their namespace, still see each other, and none may leave the Secret to the others."""
-        going = {other for other in others if _is_going(self._store.get(other))}
-        return len(going) < len(others) or (bool(going) and await self._jobs_hold(going))
-
-    def _users_of(self, namespace: str, secret_name: str) -> set[ResourceKey]:
-        """All accounts that use this Secret: a DispersedAccount in the operator's namespace may share that of a
-        cluster-wide one."""
-        bodies = ((key, self._store.get(key)) for key in self._store.accounts() if self._home(key) == namespace)
-        return {
-            key
-            for key, body in bodies
-            if body is not None and body["spec"]["credentialsSecretRef"]["name"] == secret_name
-        }
 
     async def _close(self, key: ResourceKey) -> None:
         session = self._book.take(key)
@@ -386,7 +352,3 @@ def _digest(account: Body, credentials: Credentials) -> str:
     settings = (account["spec"].get("requestsPerMinute"), account["spec"].get("polling"))
     text = f"{credentials.public_key}|{credentials.secret_key}|{settings}"
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _is_going(body: Body | None) -> bool:
-    return body is None or bool(body["metadata"].get("deletionTimestamp"))

@@ -147,14 +147,14 @@ class KubeClient:
     async def list_each(
         self,
         res: Resource,
-        read: Callable[[JsonObject], T],
+        read: Callable[[JsonObject], T | None],
         *,
         namespace: str | None = None,
         chunk: int = 500,
         deadline: float = LIST_DEADLINE,
     ) -> tuple[list[T], str]:
-        """As `list_all`, but each item is given to `read` when its page comes and only what that returns is kept: ten
-        thousand documents at once are more than a small pod has."""
+        """As `list_all`, but each item is given to `read` when its page comes and only what that returns is kept, and
+        nothing for None: ten thousand documents at once are more than a small pod has."""
         try:
             async with asyncio.timeout(deadline):
                 while True:
@@ -204,7 +204,7 @@ class KubeClient:
         return await self._write("DELETE", res.path(namespace=namespace, name=name), body, deadline)
 
     async def _list_once(
-        self, res: Resource, read: Callable[[JsonObject], T], namespace: str | None, chunk: int
+        self, res: Resource, read: Callable[[JsonObject], T | None], namespace: str | None, chunk: int
     ) -> tuple[list[T], str] | None:
         items: list[T] = []
         token = ""
@@ -215,7 +215,7 @@ class KubeClient:
                 if error.status == 410:
                     return None
                 raise
-            items += map(read, page)
+            items += (kept for kept in map(read, page) if kept is not None)
             if not token:
                 return items, version
 
