@@ -94,6 +94,9 @@ class AccountReconciler:
             await self._close(key)
             self._on_change(key)
             return None
+        if not self._book.shard.owns(key):
+            self._on_change(key)  # it may be what a job of ours meant, or means now
+            return None
         self._guard(key, body)
         if body["metadata"].get("deletionTimestamp"):
             return await self._let_go(key, body)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -19,6 +19,7 @@ from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import Listing
+from dispersed_operator.model.shard import Shard
 from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.planning.account import clock_problem
 from dispersed_operator.planning.breaker import CLOSED, Breaker, after_poll, doubt
@@ -144,7 +145,7 @@ class AccountSession:
 
 class AccountBook:
     """The open sessions by account, and what they mean for jobs. `exists` tells whether there is such an account;
-    `cluster_wide` whether ClusterDispersedAccounts are known at all."""
+    `cluster_wide` whether ClusterDispersedAccounts are known at all; `shard` which accounts are this process's."""
 
     def __init__(
         self,
@@ -152,12 +153,14 @@ class AccountBook:
         windows_for: Callable[[str], ProofWindows],
         exists: Callable[[ResourceKey], bool] = lambda _: False,
         cluster_wide: bool = True,
+        shard: Shard | None = None,
     ) -> None:
         self._sessions: dict[ResourceKey, AccountSession] = {}
         self._problems: dict[ResourceKey, Problem] = {}
         self.windows_for = windows_for
         self._exists = exists
         self._cluster_wide = cluster_wide
+        self.shard = shard if shard is not None else Shard()
 
     def account_of(self, resource: JobResource) -> ResourceKey | None:
         """The account of a job as things stand; None if there are two that may have its job.
@@ -169,6 +172,11 @@ class AccountBook:
         if len(there) > 1 and resource.has_trace and resource.intent is None:
             return None
         return there[0] if there else resource.accounts[0]
+
+    def owns_job(self, accounts: Sequence[ResourceKey]) -> bool:
+        """Whether this shard works for a job that can mean these accounts: by the first that exists, and if none does
+        by the first, so that somebody says what is missing."""
+        return self.shard.owns(next((account for account in accounts if self._exists(account)), accounts[0]))
 
     def session_of(self, resource: JobResource) -> AccountSession | None:
         """The session of a job's account, None if none is open."""

@@ -32,8 +32,10 @@ from dispersed_operator.composition import (
     leadership,
     listed_kinds,
     remote_http_client,
+    resource_store,
     watched_kinds,
     work_queue,
+    working_fields,
 )
 from dispersed_operator.config import Settings
 from dispersed_operator.connection import ConnectionSecrets
@@ -53,7 +55,7 @@ from dispersed_operator.orphans import Orphans
 from dispersed_operator.reconciler import JobReconciler, Outcome
 from dispersed_operator.sessions import SessionFactory
 from dispersed_operator.statuses import StatusWriter
-from dispersed_operator.store import ResourceStore, key_of
+from dispersed_operator.store import key_of
 from dispersed_operator.sweeper import Sweeper
 from dispersed_operator.telemetry.health import LoopLag
 from dispersed_operator.telemetry.logs import configure_logs
@@ -91,7 +93,7 @@ class App:
         self._redactor = redactor
         self._namespaces = settings.namespaces or None
         self._metrics = Metrics()
-        self._store = ResourceStore(namespaces=self._namespaces)
+        self._store = resource_store(settings, lambda: self._jobs)
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -139,7 +141,7 @@ class App:
             self._workers.start(self._settings.workers)
             if self._sweeper is not None:
                 self._spawn(self._sweeper.run())
-            _log.info("working", extra={"fields": {"version": __version__, "holder": self._settings.holder}})
+            _log.info("working", extra={"fields": working_fields(self._settings)})
             await self._stop.wait()
         finally:
             await self._shut_down()
@@ -152,6 +154,7 @@ class App:
             windows_for=settings.windows_for,
             exists=self._store.holds,
             cluster_wide=self._namespaces is None,
+            shard=settings.part,
         )
         self._queue = work_queue(workers=settings.workers, store=self._store, book=self._book, hooks=self._metrics)
         self._sessions = SessionFactory(

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 import httpx
 
+from dispersed_operator import __version__
 from dispersed_operator.accounts import AccountBook
 from dispersed_operator.config import Settings
 from dispersed_operator.edge import Edge
@@ -26,6 +27,7 @@ from dispersed_operator.model.account_names import accounts_of
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.orphan_keeper import OrphanKeeper
 from dispersed_operator.orphans import Orphans
+from dispersed_operator.reconciler import JobReconciler
 from dispersed_operator.remote.transport import build_http_client
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
@@ -106,6 +108,17 @@ def work_queue(
     )
 
 
+def resource_store(settings: Settings, jobs: Callable[[], JobReconciler]) -> ResourceStore:
+    """The store: all accounts, for they decide what a job means, and the jobs that may be this shard's or were.
+    `jobs` is asked once there are bodies."""
+    shard = settings.part
+
+    def keeps(key: ResourceKey, uid: str, accounts: Sequence[ResourceKey]) -> bool:
+        return any(shard.owns(account) for account in accounts) or jobs().remembers(key, uid)
+
+    return ResourceStore(namespaces=settings.namespaces or None, keeps=None if shard.alone else keeps)
+
+
 def leadership(settings: Settings, kube: KubeClient) -> Leadership:
     """Who leads: this process alone, or whoever holds the Lease."""
     if not settings.leader_elect:
@@ -113,7 +126,7 @@ def leadership(settings: Settings, kube: KubeClient) -> Leadership:
     return Election(
         kube,
         namespace=settings.operator_namespace,
-        name=settings.lease_name,
+        name=settings.lease,
         me=settings.holder,
         monotonic=time.monotonic,
         wall=time.time,
@@ -184,6 +197,11 @@ def watched_kinds(settings: Settings) -> tuple[Kind, ...]:
     """What is watched: all of that, and orphans, which are the sweeper's alone."""
     kinds = listed_kinds(settings)
     return kinds if settings.namespaces else (*kinds, Kind.ORPHAN)
+
+
+def working_fields(settings: Settings) -> dict[str, str]:
+    """What the log says of this process when it begins to work."""
+    return {"version": __version__, "holder": settings.holder, "shard": settings.shard}
 
 
 def build_sweeper(

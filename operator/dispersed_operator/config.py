@@ -27,6 +27,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dispersed_operator.errors import SettingsError
 from dispersed_operator.model.orphan import OrphanPolicy
+from dispersed_operator.model.shard import Shard
 from dispersed_operator.model.windows import SERVICE_WINDOWS, ProofWindows, windows_for
 
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -116,6 +117,12 @@ class Settings(BaseSettings):
         "dispersed-operator",
         description="Name of that Lease, in the operator's namespace. Installations that share the namespace need "
         "different ones.",
+    )
+
+    shard: str = Field(
+        "0/1",
+        description="index/count, as 0/3: this process works for every account whose hash falls on the index, and for "
+        "its jobs. Each index below the count needs a process. A Lease is then called NAME-INDEX-of-COUNT.",
     )
 
     workers: int = Field(
@@ -220,6 +227,11 @@ class Settings(BaseSettings):
             raise ValueError("must be the name of a Lease: lower-case letters, digits and '-', at most 63")
         return value
 
+    @field_validator("shard")
+    @classmethod
+    def _check_shard(cls, value: str) -> str:
+        return str(Shard.read(value))
+
     @field_validator("cluster_id", "holder")
     @classmethod
     def _check_identity(cls, value: str | None) -> str | None:
@@ -290,6 +302,17 @@ class Settings(BaseSettings):
         return tuple(
             text for proxy in proxies if proxy is not None for text in _login(urlsplit(proxy.get_secret_value()))
         )
+
+    @property
+    def part(self) -> Shard:
+        """Which accounts are this process's."""
+        return Shard.read(self.shard)
+
+    @property
+    def lease(self) -> str:
+        """The name of the Lease that this process elects by: shards do not stand by for each other."""
+        part = self.part
+        return self.lease_name if part.alone else f"{self.lease_name}-{part.index}-of-{part.count}"
 
     @property
     def proof_windows(self) -> ProofWindows:

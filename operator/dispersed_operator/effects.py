@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from dispersed_operator.accounts import AccountBook, AccountSession
 from dispersed_operator.admissions import Admissions
+from dispersed_operator.census import Census
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
 from dispersed_operator.errors import KubernetesNotFound, MalformedAnswer, RemoteError, RemoteNotFound
@@ -19,7 +20,7 @@ from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
 from dispersed_operator.model import naming
 from dispersed_operator.model.event_reasons import EventReason
-from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import parse_job
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
@@ -66,6 +67,7 @@ class Effects:
         self._kube = kube
         self._book = book
         self._admissions = Admissions(store, kube)
+        self._census = Census(store, kube, monotonic=monotonic)
         self._intents = intents
         self._creates = creates
         self._statuses = statuses
@@ -122,7 +124,9 @@ class Effects:
             case say.ApplyAnswer():
                 await self._answer(work, action)
             case say.InspectOrigin():
-                alive = await inspect_origin(action, store=self._store, kube=self._kube)
+                alive = await inspect_origin(
+                    action, work.resource, store=self._store, census=self._census, kube=self._kube
+                )
                 inspected = say.Inspected(action.subject, alive=alive, at=self._monotonic())
                 work.memory = replace(work.memory, inspected=inspected)
             case say.ForgetInheritance():
@@ -286,7 +290,7 @@ class Effects:
         _log.warning("the finalizer had been taken off while a remote job may live; it is back")
 
     async def _inspect_contest(self, work: Pass, action: say.InspectContest) -> None:
-        known = self._store.readings(Kind.JOB)
+        known = await self._census.readings(work.resource)
         allowed = {
             rival.uid: await self._admissions.may_adopt(self._book.account_of(rival), rival)
             for rival in (work.resource, *rivals_of(work.resource, known))

@@ -41,6 +41,7 @@ class Gauges:
         """Set every computed gauge to what is true now."""
         for lane in Lane:
             self._metrics.queue_state(lane, depth=self._queue.depth(lane), oldest_seconds=self._queue.oldest_age(lane))
+        self._metrics.shard(str(self._book.shard), count=self._book.shard.count)
         leading = self._leading()
         self._metrics.leading(leading=leading)
         self._metrics.ready(ready=self._resync.barrier.is_set() and leading)
@@ -66,6 +67,8 @@ class Gauges:
         phases: Counter[str] = Counter()
         live, unknown, rate = 0, 0, 0.0
         for job in self._store.outlines():
+            if not self._book.shard.alone and not self._book.owns_job(job.accounts):
+                continue  # another shard counts it
             phases[job.phase or "Pending"] += 1
             unknown += job.unknown
             if job.active:

@@ -1,31 +1,46 @@
 """Does the object live that an inherited intent or record was made for? Asked of the API server, not of the cache.
 
-The store says where to look; only a read that begins now counts (protocol, Identity). An object in a namespace that
-this installation does not serve cannot be seen, so it is not found alive: the inheritor then waits for a person, unless
-it stands in the very place of the other, where two cannot be at once.
+Store and census say where to look; only a read that begins now counts (protocol, Identity). An object in a namespace
+that this installation does not serve cannot be seen, so it is not found alive: the inheritor then waits for a person,
+unless it stands in the very place of the other, where two cannot be at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from dispersed_operator.census import Census
 from dispersed_operator.errors import KubernetesNotFound
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import DISPERSED_JOBS
 from dispersed_operator.model import naming
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.naming import Identity
+from dispersed_operator.model.observed import JobResource
 from dispersed_operator.planning.vocabulary import InspectOrigin
 from dispersed_operator.store import ResourceStore
 
 
-async def inspect_origin(action: InspectOrigin, *, store: ResourceStore, kube: KubeClient) -> bool:
-    """Whether the object lives. Raises KubernetesError.
+async def inspect_origin(
+    action: InspectOrigin, asker: JobResource, *, store: ResourceStore, census: Census, kube: KubeClient
+) -> bool:
+    """Whether the object lives that `asker` inherited from. Raises KubernetesError.
 
     What is read does not go into the store: whoever reconciles the other object must be told of its changes by the
     watch, which tells only what the store does not know yet.
     """
-    for key in _places(action, store):
+    near = _places(action, store)
+    if await _is_at(near, action, kube):
+        return True
+    if action.uid is not None and store.sees_all:
+        return False  # by its uid the store would have known it
+    known = sorted((reading.key, reading.uid) for reading in await census.readings(asker))
+    return await _is_at([key for key, uid in known if key not in near and _is_meant(action, key, uid)], action, kube)
+
+
+async def _is_at(places: Iterable[ResourceKey], action: InspectOrigin, kube: KubeClient) -> bool:
+    for key in places:
         try:
             body = await kube.get(DISPERSED_JOBS, namespace=key.namespace, name=key.name)
         except KubernetesNotFound:
@@ -36,10 +51,9 @@ async def inspect_origin(action: InspectOrigin, *, store: ResourceStore, kube: K
 
 
 def _places(action: InspectOrigin, store: ResourceStore) -> list[ResourceKey]:
-    """Where the object can be, by its uid, its name, or the token that it derives."""
+    """Where the object can be, by its uid or its name; only the token that it derives names no place."""
     if action.uid is None:
-        held = sorted((reading.key, reading.uid) for reading in store.readings(Kind.JOB))
-        return [key for key, uid in held if _is_meant(action, key, uid)]
+        return []
     places = [store.by_uid(action.uid)]
     namespace, _, name = (action.namespaced_name or "").partition("/")
     if name and store.serves(namespace):

@@ -45,8 +45,8 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """What one sweep of an account saw. `history`: every row there is, None if only live ones were listed. `accounts`:
-    all accounts (namespace/name) with the same key. `swept`: the accounts that are swept, one for each key;
-    `existing`: all that there are, whether they work or not."""
+    all accounts (namespace/name) with the same key. `swept`: the accounts that are swept, one for each key, or all that
+    there are if other shards sweep some of them; `existing`: all that there are, whether they work or not."""
 
     session: AccountSession
     plan: SweepPlan

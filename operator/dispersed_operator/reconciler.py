@@ -3,6 +3,9 @@
 Flow: newest body from the store → facts → next action → effect → facts again … → `Rest`, which writes the status if it
 says something new. A conflict means that somebody wrote meanwhile: the object is read afresh and the story starts over.
 A failed call is told on the resource and tried again with back-off; nothing is ever given up.
+
+Which account a job means can change before its first intent. A job that is another shard's now is left alone; what
+this process knows of a create of it stays (ADR 0011).
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
 
 MAX_STEPS = 40
+ELSEWHERE_SECONDS = 60.0
+NEVER = float("-inf")
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +92,11 @@ class JobReconciler:
     def look_for(self, key: ResourceKey, uid: str, create: PendingCreate) -> None:
         """The sweep saw a live job of this create of the resource with this uid: its next pass looks it up."""
         self._swept[key] = (uid, create)
+
+    def remembers(self, key: ResourceKey, uid: str) -> bool:
+        """Whether this process knows of a create of the resource, or of one that it lost to another process."""
+        before = self._memories.get(key)
+        return before is not None and before.uid == uid and (before.memory.traced or before.memory.last_post > NEVER)
 
     async def reconcile(self, key: ResourceKey) -> Outcome:
         """One pass. Raises KubernetesError if the API server cannot be reached; RemoteErrors are told on the
@@ -147,6 +157,8 @@ class JobReconciler:
             if self._book.session_of(work.resource) is not work.session:
                 return Outcome(after=0.0, urgent=True)  # what was read came from another key: start over
             facts = self._facts(work)
+            if not self._is_ours(work):
+                return Outcome(after=ELSEWHERE_SECONDS)  # accounts come and go, and each shard sees it at its own time
             action = plan_job(work.resource, facts)
             if isinstance(action, Rest):
                 return await self._rest(work, action)
@@ -159,6 +171,11 @@ class JobReconciler:
                 return Outcome(failed=True)
         _log.error("no end after %d steps; the resource is tried again later", MAX_STEPS)
         return Outcome(failed=True)
+
+    def _is_ours(self, work: Pass) -> bool:
+        """Whether this shard works for the job. A uuid that only this process knows is written down in any case."""
+        own = work.memory.own
+        return self._book.owns_job(work.resource.accounts) or (own is not None and own.state is SendState.ACCEPTED)
 
     def _facts(self, work: Pass) -> Facts:
         resource = work.resource

@@ -9,7 +9,9 @@ Invariants:
 * the body of a key never gets an older resourceVersion, and a deleted one does not come back by a late event;
 * an object that a LIST at version L does not show, and that is not newer than L, is gone;
 * a LIST or GET older than what was known when it began means that etcd was restored: `StateLost`, the process must end
-  (protocol, Identity).
+  (protocol, Identity);
+* with a `keeps` a body that it refuses leaves nothing behind, and one that it refuses by now is gone: a shard does not
+  see every job, so what is not here may exist (`census.py`).
 
 resourceVersions are compared as integers, which Kubernetes guarantees to be meaningful within one kind.
 What is held is packed (model/reading.py); bodies are shared, not copied: nobody changes one.
@@ -18,12 +20,15 @@ What is held is packed (model/reading.py); bodies are shared, not copied: nobody
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dispersed_operator.errors import StateLost
 from dispersed_operator.model.keys import ACCOUNT_KINDS, Kind, ResourceKey
 from dispersed_operator.model.reading import UNOUTLINED, Body, JobOutline, Reading, read, state_of
+
+Keeps = Callable[[ResourceKey, str, Sequence[ResourceKey]], bool]
+"""Whether to hold the job of this key, uid and accounts that it can mean."""
 
 AT_HAND = 128
 """How many bodies are not packed: those that came or were asked for last."""
@@ -71,10 +76,12 @@ class _KindState:
 class ResourceStore:
     """Newest bodies by key, without managedFields and kubectl's last-applied annotation.
 
-    `namespaces` are those that the operator serves; None means all. It must be used from one thread only.
+    `namespaces` are those that the operator serves, `keeps` tells which jobs are held; None means all. Not to be used
+    from several threads.
     """
 
-    def __init__(self, *, namespaces: Iterable[str] | None = None) -> None:
+    def __init__(self, *, namespaces: Iterable[str] | None = None, keeps: Keeps | None = None) -> None:
+        self._keeps = keeps
         self._scopes: frozenset[str | None] = frozenset([None]) if namespaces is None else frozenset(namespaces)
         self._kinds = {kind: _KindState() for kind in Kind}
         self._by_uuid: dict[str, tuple[ResourceKey, ...]] = {}
@@ -96,7 +103,8 @@ class ResourceStore:
         reading = read(key, body, version)
         if not self._take(reading, max(state.tombstones.get(key, 0), state.floor(key.namespace))):
             return False
-        self._keep_at_hand(reading)
+        if state.held.get(key) is reading:
+            self._keep_at_hand(reading)
         return True
 
     def get(self, key: ResourceKey) -> Body | None:
@@ -189,6 +197,16 @@ class ResourceStore:
 
     # Listings.
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether every object that can be seen is held."""
+        return self._keeps is None
+
+    @property
+    def scopes(self) -> tuple[str | None, ...]:
+        """The namespaces that are served; only None if all are."""
+        return tuple(self._scopes)
+
     def serves(self, namespace: str) -> bool:
         """Whether the objects of this namespace can be seen."""
         return None in self._scopes or namespace in self._scopes
@@ -209,6 +227,11 @@ class ResourceStore:
         held = self._kinds[kind].held.get(key)
         same = held is not None and version == held.version and state_of(body) == held.state
         return held if held is not None and same else read(key, body, version).pack()
+
+    def wanted(self, kind: Kind, body: Body) -> Reading | None:
+        """`listed`, or None for a job that is not to be held."""
+        reading = self.listed(kind, body)
+        return reading if self._is_kept(reading) else None
 
     def listed_job(self, body: Body) -> Reading:
         """`listed` for a DispersedJob."""
@@ -251,6 +274,11 @@ class ResourceStore:
         state.tombstones = {k: v for k, v in state.tombstones.items() if v > state.floor(k.namespace)}
         return Changes(changed, vanished)
 
+    def _is_kept(self, reading: Reading) -> bool:
+        if self._keeps is None or reading.key.kind is not Kind.JOB:
+            return True
+        return self._keeps(reading.key, reading.uid, reading.outline.accounts)
+
     def _is_overtaken(self, reading: Reading, known: int) -> bool:
         held = self._kinds[reading.key.kind].held.get(reading.key)
         return held is not None and reading.version < held.version <= known
@@ -264,6 +292,9 @@ class ResourceStore:
             raise StateLost(f"the API server gave out version {reading.version} of {key} twice")
         if reading.version <= (held.version if held is not None else absent_at):
             return False
+        if not self._is_kept(reading):
+            state.highest = max(state.highest, reading.version)
+            return held is not None and self._bury(key, reading.version)
         if held is not None:
             self._unindex(held)
         state.highest = max(state.highest, reading.version)

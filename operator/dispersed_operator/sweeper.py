@@ -33,7 +33,7 @@ from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.orphan_keeper import OrphanKeeper, Sweep, account_names
 from dispersed_operator.orphans import Orphan, Orphans, parse_orphan
 from dispersed_operator.planning.sweep import FirstSight, Standing, SweepPlan, SweepRules, SweepView, plan_sweep
-from dispersed_operator.planning.sweep_bodies import possible_owners, recorded_jobs
+from dispersed_operator.planning.sweep_bodies import concerned, possible_owners, recorded_jobs
 from dispersed_operator.remote.live import dated_live_jobs
 from dispersed_operator.store import ResourceStore, parse_version
 from dispersed_operator.sweep_cancels import SweepCancels
@@ -230,13 +230,14 @@ class Sweeper:
         self._hand_over(session, plan)
         troubles: list[KubernetesError] = []
         if self._orphans.cluster_wide:
+            existing = account_names((*self._accounts, *self._store.accounts()))
             sweep = Sweep(
                 session=session,
                 plan=plan,
                 objects=objects,
                 accounts=account_names(item.key for item in self._with_same_key(session)),
-                swept=account_names(self._accounts),
-                existing=account_names((*self._accounts, *self._store.accounts())),
+                swept=account_names(self._accounts) if self._book.shard.alone else existing,
+                existing=existing,
                 server_date=server_date,
                 history=history,
             )
@@ -250,8 +251,7 @@ class Sweeper:
             plan = replace(plan, cancels=tuple(v for v in plan.cancels if (v.job.uuid, v.standing) in still))
         troubles += await self._cancel(session, account, plan, rules)
         await self._tell(session, plan)
-        if history is not None:
-            account.full = begun
+        account.full = begun if history is not None else account.full
         if troubles:
             raise troubles[0]
         return plan
@@ -284,7 +284,7 @@ class Sweeper:
     ) -> SweepPlan:
         """The verdicts on rows that were listed before, from a LIST of the resources begun now."""
         async with self._looking:
-            view = self._view(rows, server_date, await self._resources(), objects, account)
+            view = self._view(rows, server_date, await self._resources(rows), objects, account)
         return plan_sweep(view, rules)
 
     async def _list(
@@ -306,12 +306,12 @@ class Sweeper:
         self._decisions = {name: orphan.decision for name, orphan in objects.items()}
         return objects
 
-    async def _resources(self) -> list[Reading]:
-        """Every resource by quorum. Raises StateLost if the API server is behind what it has shown before."""
-        found: list[Reading] = []
+    async def _resources(self, rows: Collection[RemoteJob]) -> list[Reading]:
+        """What concerns these rows, by quorum. Raises StateLost if the API server is behind what it has shown."""
+        found, read = list[Reading](), concerned(rows, self._store.listed_job)
         for namespace in self._settings.namespaces or (None,):
             floor = self._store.highest_version(Kind.JOB)
-            items, version = await self._kube.list_each(DISPERSED_JOBS, self._store.listed_job, namespace=namespace)
+            items, version = await self._kube.list_each(DISPERSED_JOBS, read, namespace=namespace)
             if parse_version(version) < floor:
                 raise StateLost("the API server listed DispersedJob at a version older than one it had shown before")
             found += items

@@ -105,6 +105,6 @@ class Resync:
 
     async def _list(self, kind: Kind, namespace: str | None) -> Changes:
         floor = self._store.highest_version(kind)  # before the LIST: what comes meanwhile may be newer than it
-        read = functools.partial(self._store.listed, kind)
+        read = functools.partial(self._store.wanted, kind)
         items, version = await self._client.list_each(RESOURCES[kind], read, namespace=namespace)
         return self._store.absorb_listing(kind, items, parse_version(version), floor=floor, namespace=namespace)

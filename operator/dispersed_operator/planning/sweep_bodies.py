@@ -5,12 +5,26 @@ Invariant: what is left out here is nothing that a title of the account could be
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from dispersed_operator.model import naming
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import JobResource, parse_job
-from dispersed_operator.model.reading import Reading
+from dispersed_operator.model.reading import Body, Reading
+from dispersed_operator.model.remote import RemoteJob
+
+
+def concerned(rows: Iterable[RemoteJob], read: Callable[[Body], Reading]) -> Callable[[Body], Reading | None]:
+    """Reads the resources that a sweep of these remote jobs must know: they record one, or a title may mean them."""
+    jobs = tuple(rows)
+    uuids, marks = {job.uuid for job in jobs}, _marks_in(job.title for job in jobs)
+
+    def read_if_concerned(body: Body) -> Reading | None:
+        reading = read(body)
+        is_strange = uuids.isdisjoint(reading.outline.uuids) and marks.isdisjoint(_marks(reading))
+        return None if is_strange else reading
+
+    return read_if_concerned
 
 
 def recorded_jobs(resources: Iterable[Reading]) -> dict[str, ResourceKey]:
@@ -20,9 +34,13 @@ def recorded_jobs(resources: Iterable[Reading]) -> dict[str, ResourceKey]:
 
 def possible_owners(resources: Iterable[Reading], titles: Iterable[str]) -> tuple[JobResource, ...]:
     """The resources that one of these remote titles may speak of."""
-    parsed = (naming.parse_title(title) for title in titles)
-    marks = {title.uid for title in parsed if title is not None}
+    marks = _marks_in(titles)
     return tuple(parse_job(resource.body()) for resource in resources if marks and marks & _marks(resource))
+
+
+def _marks_in(titles: Iterable[str]) -> set[str]:
+    parsed = (naming.parse_title(title) for title in titles)
+    return {title.uid for title in parsed if title is not None}
 
 
 def _marks(resource: Reading) -> set[str]:

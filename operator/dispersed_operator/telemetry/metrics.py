@@ -194,6 +194,9 @@ class Metrics:
         self._hourly_rate = self._gauge(prefix + "hourly_rate_usd", "Sum of the hourly rates of running jobs, in USD.")
         self._ready = self._gauge(prefix + "ready", "1 once the first complete LIST was read and this process leads.")
         self._leading = self._gauge(prefix + "leading", "1 if this process works, 0 if it stands by.")
+        self._shards = self._gauge(
+            prefix + "shards", "In how many shards the work is divided; the label says which one this is.", ("shard",)
+        )
         self._info = self._gauge(prefix + "build_info", "Always 1; the label carries the version.", ("version",))
 
     # -- the queue ----------------------------------------------------------------------------------------------------
@@ -364,6 +367,10 @@ class Metrics:
     def leading(self, *, leading: bool) -> None:
         """Whether this process holds the Lease, or needs none."""
         self._leading.set(int(leading))
+
+    def shard(self, name: str, *, count: int) -> None:
+        """Which shard this process is, as the setting is written, and of how many."""
+        self._shards.labels(name).set(count)
 
     def build_info(self, version: str) -> None:
         """The version of this process."""
