@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulation.episode import Result, play
-from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants import MUTANTS, SHARD_MUTANTS
 from tests.simulation.plan import Plan, make_plan, parse_address
 from tests.simulation.process import SimulatedProcess
 from tests.simulation.shrink import shrink
@@ -34,6 +34,7 @@ from tests.simulation.tally import Tally, load, tree
 from tests.simulation.world import MakeProcess
 
 HASH_SEED = "0"
+ALL_MUTANTS = MUTANTS | SHARD_MUTANTS
 SAVE_EVERY = 50
 ROUND = 50
 """Episodes that a worker plays in one go."""
@@ -65,11 +66,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="seed of the first episode; the others follow")
     parser.add_argument("--workers", type=int, default=1, help="how many processes of this machine play episodes")
     parser.add_argument("--processes", type=int, choices=(1, 2), help="operators at once; default: as the seed says")
+    parser.add_argument("--shards", type=int, choices=(1, 2), default=1, help="2: processes share two accounts")
     parser.add_argument("--resume", type=Path, help="go on with this result file, or begin it")
     parser.add_argument("--again", action="store_true", help="first play again what failed so far")
     parser.add_argument("--result", type=Path, help="where the result goes")
     parser.add_argument("--replay", help="play one plan and print its trace: SEED or SEED:ITEM,ITEM,…")
-    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="break the protocol in this way")
+    parser.add_argument("--mutant", choices=sorted(ALL_MUTANTS), help="break the protocol in this way")
     parser.add_argument("--stop-after", type=int, default=5, help="stop after so many failing episodes")
     parser.add_argument("--no-shrink", action="store_true", help="do not make failing plans small")
     parser.add_argument("--mutants", action="store_true", help="print after how many episodes each mutant is found")
@@ -83,6 +85,7 @@ class _Round:
     first: int
     episodes: int
     processes: int | None
+    shards: bool
     mutant: str | None
     shrinks: bool
 
@@ -96,7 +99,7 @@ class _Run:
         if options.resume is not None and options.resume.exists():
             self._tally = load(options.resume)
         else:
-            self._tally = Tally(options.seed, options.processes, options.mutant)
+            self._tally = Tally(options.seed, options.processes, options.mutant, shards=options.shards > 1)
         self._failed_before = len(self._tally.failures)
         self._tree = tree()
         self._stopped = False
@@ -117,10 +120,11 @@ class _Run:
 
     def _play_again(self) -> None:
         tally = self._tally
-        make = MUTANTS[tally.mutant] if tally.mutant else SimulatedProcess
+        make = ALL_MUTANTS[tally.mutant] if tally.mutant else SimulatedProcess
         plans = [(failure, int(failure["address"].partition(":")[0])) for failure in tally.failures]
         results = [
-            (failure, play(make_plan(seed, processes=tally.processes), make_process=make)) for failure, seed in plans
+            (failure, play(make_plan(seed, processes=tally.processes, shards=tally.shards), make_process=make))
+            for failure, seed in plans
         ]
         tally.settle([failure for failure, result in results if not result.violations])
         self._failed_before = len(tally.failures)
@@ -129,7 +133,7 @@ class _Run:
         tally, end = self._tally, self._tally.first_seed + self._options.episodes
         processes, mutant, shrinks = tally.processes, tally.mutant, not self._options.no_shrink
         for first in range(tally.next_seed, end, length):
-            yield _Round(first, min(length, end - first), processes, mutant, shrinks)
+            yield _Round(first, min(length, end - first), processes, tally.shards, mutant, shrinks)
 
     def _count(self, done: Iterator[Tally]) -> None:
         """Add up in the order of the seeds, so that the file can be resumed whenever it ends."""
@@ -160,13 +164,13 @@ def _ignore_stop() -> None:
 
 def _play(part: _Round) -> Tally:
     """Play a round; failing plans are made small and told at once."""
-    tally = Tally(part.first, part.processes, part.mutant)
-    make = MUTANTS[part.mutant] if part.mutant else SimulatedProcess
+    tally = Tally(part.first, part.processes, part.mutant, shards=part.shards)
+    make = ALL_MUTANTS[part.mutant] if part.mutant else SimulatedProcess
     begun = time.process_time()
     for seed in range(part.first, part.first + part.episodes):
         if seed % COLLECT_EVERY == 0:
             gc.collect()
-        plan = make_plan(seed, processes=part.processes)
+        plan = make_plan(seed, processes=part.processes, shards=part.shards)
         result = play(plan, make_process=make)
         tally.add(result)
         if result.violations:
@@ -189,14 +193,16 @@ def replay_command(address: str, tally: Tally) -> str:
     words = ["python -m tests.simulation.chaos --replay", address]
     if tally.processes is not None:
         words.append(f"--processes {tally.processes}")
+    if tally.shards:
+        words.append("--shards 2")
     if tally.mutant is not None:
         words.append(f"--mutant {tally.mutant}")
     return " ".join(words)
 
 
 def _replay(options: argparse.Namespace) -> int:
-    plan = parse_address(options.replay, processes=options.processes)
-    make = MUTANTS[options.mutant] if options.mutant else SimulatedProcess
+    plan = parse_address(options.replay, processes=options.processes, shards=options.shards > 1)
+    make = ALL_MUTANTS[options.mutant] if options.mutant else SimulatedProcess
     result = play(plan, make_process=make, logs=True)
     _say("\n".join(result.trace))
     _say(f"\n{result.jobs} jobs, {result.posts} POSTs, trace {result.digest[:16]}")
@@ -207,17 +213,17 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _print_mutants(options: argparse.Namespace) -> int:
     missed = 0
-    for name, make in MUTANTS.items():
-        found = find_mutant(make, first=options.seed, episodes=options.episodes)
+    for name, make in (SHARD_MUTANTS if options.shards > 1 else MUTANTS).items():
+        found = find_mutant(make, first=options.seed, episodes=options.episodes, shards=options.shards > 1)
         missed += found is None
         _say(f"{name:<38}{'NOT FOUND' if found is None else f'{found[0]:>4}  {found[1]}'}")
     return 1 if missed else 0
 
 
-def find_mutant(make: MakeProcess, *, first: int, episodes: int) -> tuple[int, str] | None:
+def find_mutant(make: MakeProcess, *, first: int, episodes: int, shards: bool = False) -> tuple[int, str] | None:
     """After how many episodes a broken operator is found, and by what; None if it is not."""
     for number in range(episodes):
-        result = play(make_plan(first + number), make_process=make)
+        result = play(make_plan(first + number, shards=shards), make_process=make)
         gc.collect()
         if result.violations:
             return number + 1, result.violations[0]

@@ -72,9 +72,14 @@ class _Episode:
         schedule = world.plan.schedule
         for slot in world.slots:
             world.loop.in_world(0.5 * slot.number, slot.start)
+        if world.plan.layout is not None:
+            for slot, parts in zip(world.slots, world.plan.layout.slots, strict=True):
+                world.loop.in_world(parts.rolled_at, slot.roll, parts.later)
         for number, item in schedule:
             world.loop.in_world(item.at, self._apply, number, item)
         await asyncio.sleep(max((item.at for _, item in schedule), default=0.0) + 30.0)
+        if world.plan.layout is not None:
+            await asyncio.sleep(max(0.0, world.plan.layout.last_roll - (world.loop.time() - 1000.0)))
         world.trace.write("world", "calm")
         world.pacify()
         self._users.unpause_all()

@@ -24,7 +24,9 @@ from dispersed_operator.kube.resources import DISPERSED_JOBS
 from dispersed_operator.model import naming
 from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.intent import Intent, Refusal
+from dispersed_operator.model.keys import Kind
 from dispersed_operator.model.observed import JobResource
+from dispersed_operator.model.reading import Reading
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.passes import Pass
@@ -240,6 +242,20 @@ class _GreedyCancels(SweepCancels):
         await session.client.cancel_job(verdict.job.uuid, "orphan")
 
 
+class _StoredSweeper(Sweeper):
+    """Takes the jobs of this shard for all that there are."""
+
+    async def _resources(self, _: Collection[RemoteJob]) -> list[Reading]:
+        return sorted(self._store.readings(Kind.JOB), key=lambda reading: reading.key)
+
+
+class SweepByTheStore(SimulatedProcess):
+    """The sweep without its LIST."""
+
+    def make_sweeper(self) -> Sweeper:
+        return _rebuilt(super().make_sweeper(), _StoredSweeper)
+
+
 def _naturalised(row: RemoteJob, cluster_id: str) -> RemoteJob:
     title = naming.parse_title(row.title)
     if title is None:
@@ -274,6 +290,9 @@ MUTANTS: dict[str, MakeProcess] = {
     "cancel-on-one-sighting": CancelOnOneSighting,
     "ignore-the-cluster-id": IgnoreTheClusterId,
 }
+
+SHARD_MUTANTS: dict[str, MakeProcess] = {"trust-the-cache": TrustTheCache, "sweep-by-the-store": SweepByTheStore}
+"""What the episodes with shards must find: a shard that rests its safety on being a shard, or on what it sees."""
 
 FIRST_SEEDS: dict[str, int] = {
     "retry-the-post-on-502": 25,

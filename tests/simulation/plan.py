@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tests.simulation.calls import Call, KubeFault, Side
+from tests.simulation.shards import Layout, draw_layout
 
 HORIZONS = (60.0, 120.0, 120.0, 300.0, 900.0)
 """Seconds in which users act and faults strike; the longest is twice a proof of absence."""
@@ -48,6 +49,7 @@ class Verb(StrEnum):
     LIMIT_RATE = "limit-rate"
     LIMIT_LIFETIME = "limit-lifetime"
     KEEP = "keep-when-deleted"
+    MOVE = "move-to-the-other-account"
 
 
 class Trouble(StrEnum):
@@ -188,7 +190,8 @@ Item = User | RemoteFault | ApiFault | WatchFault | Kill | Pause | Incident
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An episode before it is played. `persistent`: the task of each resource that users make."""
+    """An episode before it is played. `persistent`: the task of each resource that users make. `layout`: who works for
+    what, None if every process works for everything."""
 
     seed: int
     processes: int
@@ -196,6 +199,7 @@ class Plan:
     run_seconds: float
     items: tuple[Item, ...]
     kept: tuple[int, ...]
+    layout: Layout | None = None
 
     def only(self, kept: Collection[int]) -> Plan:
         """The plan with these items only, by their numbers in the whole plan."""
@@ -214,8 +218,12 @@ class Plan:
         return f"{self.seed}:{','.join(map(str, self.kept))}"
 
 
-def make_plan(seed: int, *, processes: int | None = None) -> Plan:
-    """The plan of a seed. `processes` None: one or two, as the seed says."""
+def make_plan(seed: int, *, processes: int | None = None, shards: bool = False) -> Plan:
+    """The plan of a seed. `processes` None: one or two, as the seed says. `shards`: processes share the work of two
+    accounts, and users move their resources from one to the other."""
+    if shards:
+        layout = draw_layout(random.Random(f"shards/{seed}"))
+        return _with_moves(replace(make_plan(seed, processes=len(layout.slots)), layout=layout))
     rng = random.Random(f"plan/{seed}")
     drawn = rng.choice((1, 2, 2))
     slots = drawn if processes is None else processes
@@ -236,10 +244,23 @@ def make_plan(seed: int, *, processes: int | None = None) -> Plan:
     return Plan(seed, slots, persistent, run_seconds, tuple(items), tuple(range(len(items))))
 
 
-def parse_address(text: str, *, processes: int | None = None) -> Plan:
+def _with_moves(plan: Plan) -> Plan:
+    rng = random.Random(f"moves/{plan.seed}")
+    moves: list[Item] = []
+    for _ in range(rng.choice((0, 1, 1, 2, 4))):
+        move = User(rng.uniform(0, CREATING), Verb.MOVE, rng.randrange(len(plan.persistent)))
+        if rng.random() < 0.4:
+            call = rng.choice((Call.INTENT, Call.INTENT, Call.POST, Call.STATUS, Call.KUBE_READ))
+            move = replace(move, slot=rng.randrange(plan.processes), call=call, side=rng.choice(list(Side)))
+        moves.append(move)
+    items = (*plan.items, *moves)
+    return replace(plan, items=items, kept=tuple(range(len(items))))
+
+
+def parse_address(text: str, *, processes: int | None = None, shards: bool = False) -> Plan:
     """The plan that an address names. Raises ValueError if it is none."""
     seed, _, numbers = text.partition(":")
-    plan = make_plan(int(seed), processes=processes)
+    plan = make_plan(int(seed), processes=processes, shards=shards)
     if not _:
         return plan
     kept = tuple(int(number) for number in numbers.split(",") if number)

@@ -21,7 +21,7 @@ import httpx
 from dispersed_operator.abandoned import AbandonedJobs
 from dispersed_operator.account_reconciler import AccountReconciler
 from dispersed_operator.accounts import AccountBook
-from dispersed_operator.composition import build_sweeper, work_queue
+from dispersed_operator.composition import build_sweeper, resource_store, work_queue
 from dispersed_operator.config import Settings
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
@@ -40,7 +40,7 @@ from dispersed_operator.orphans import Orphans
 from dispersed_operator.reconciler import JobReconciler, Outcome
 from dispersed_operator.sessions import SessionFactory
 from dispersed_operator.statuses import StatusWriter
-from dispersed_operator.store import ResourceStore, key_of
+from dispersed_operator.store import key_of
 from dispersed_operator.sweeper import Sweeper
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.workers import Workers
@@ -55,7 +55,7 @@ WORKERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a process is given: its name, randomness, wall-clock error in seconds, and the two sides."""
+    """What a process is given: its name, randomness, wall-clock error in seconds, the two sides, and its shard."""
 
     holder: str
     rng: random.Random
@@ -64,6 +64,7 @@ class Surroundings:
     kube: KubeClient
     remote: RemoteSide
     cluster_id: str
+    part: str
     trace: Callable[[str], None]
     on_ready: Callable[[SimulatedProcess], None]
     on_end: Callable[[SimulatedProcess], None]
@@ -179,13 +180,16 @@ class SimulatedProcess:
     def build(self) -> None:
         """Everything that does not need the cluster's identity."""
         given, now = self.given, self.loop.time
-        self.settings = _settings().model_copy(update={"holder": given.holder, "cluster_id": given.cluster_id})
+        own = {"holder": given.holder, "cluster_id": given.cluster_id, "shard": given.part}
+        self.settings = _settings().model_copy(update=own)
         self.metrics = Metrics()
         self.redactor = Redactor()
-        self.store = ResourceStore()
+        self.store = resource_store(self.settings, lambda: self.jobs)
         self.leader = SoleLeader(now)
         self.book = AccountBook(
-            windows_for=self.settings.windows_for, exists=lambda key: self.store.get(key) is not None
+            windows_for=self.settings.windows_for,
+            exists=lambda key: self.store.get(key) is not None,
+            shard=self.settings.part,
         )
         self.queue = work_queue(
             workers=WORKERS, store=self.store, book=self.book, monotonic=now, randoms=given.rng.random

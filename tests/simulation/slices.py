@@ -21,8 +21,9 @@ def chaos(*arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def assert_no_violation(first: int) -> None:
-    """The episodes of the seeds from `first` on end as the resources want it."""
-    done = chaos("--seed", str(first), "--episodes", str(EPISODES), "--stop-after", "2")
+def assert_no_violation(first: int, *options: str) -> str:
+    """The episodes of the seeds from `first` on end as the resources want it; the figures."""
+    done = chaos("--seed", str(first), "--episodes", str(EPISODES), "--stop-after", "2", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"episodes        {EPISODES} " in done.stdout
+    return done.stdout

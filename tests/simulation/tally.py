@@ -21,7 +21,8 @@ from tests.simulation.episode import Result
 class Tally:
     """A run so far. Times in seconds, of the virtual clock but for `cpu_seconds`. `failures`: address of each failing
     plan, shrunk, with what it violates. `settled`: those of them that were played again later, without a violation,
-    because operator or judge was mended under way. `commits`: how many episodes were played on which tree."""
+    because operator or judge was mended under way. `commits`: how many episodes were played on which tree. `shards`:
+    processes shared the work of two accounts."""
 
     first_seed: int = 1
     processes: int | None = None
@@ -38,6 +39,7 @@ class Tally:
     failures: list[dict[str, Any]] = field(default_factory=list)
     settled: list[dict[str, Any]] = field(default_factory=list)
     commits: Counter[str] = field(default_factory=Counter)
+    shards: bool = False
 
     def add(self, result: Result) -> None:
         """Count one episode."""
@@ -84,7 +86,8 @@ class Tally:
             "kills": self.injected["kill"],
             "violations": len(self.failures),
             "injected": dict(sorted(self.injected.items())),
-            "command": f"python -m tests.simulation.chaos --episodes {self.episodes} --seed {self.first_seed}",
+            "command": f"python -m tests.simulation.chaos --episodes {self.episodes} --seed {self.first_seed}"
+            + (" --shards 2" if self.shards else ""),
             "python": platform.python_version(),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB of memory",
         }

@@ -10,6 +10,7 @@ from dispersed_operator.model import naming
 from dispersed_operator.model.job import DispersedJobSpec
 from tests.simulation.apiserver import Refused, without_server_fields
 from tests.simulation.plan import Verb
+from tests.simulation.shards import SECOND_ACCOUNT
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -90,6 +91,8 @@ class Users:
             Verb.LIMIT_LIFETIME: {"spec": {"limits": {"maxLifetimeSeconds": LIFETIME_SECONDS}}},
             Verb.KEEP: {"spec": {"deletionPolicy": "Orphan"}},
         }
+        if verb is Verb.MOVE:
+            return self._move(body)
         if verb in patches:
             return self._patch(body, patches[verb])
         if verb is Verb.DELETE:
@@ -114,6 +117,9 @@ class Users:
         }
         if self._world.plan.persistent[target]:
             spec = {"task": "Persistent", "template": spec["template"] | {"allowedCIDRs": ["203.0.113.7/32"]}}
+        layout = self._world.plan.layout
+        if layout is not None and layout.account(target):
+            spec["accountRef"] = {"name": layout.account(target)}
         self._world.api.create(DISPERSED_JOBS, self._namespace, self._fresh(_name(target), spec))
         return True
 
@@ -124,6 +130,11 @@ class Users:
         elif tries and not self._world.calm:
             self._world.loop.in_world(RETRY_SECONDS, self._create_when_gone, target, tries - 1)
         return True
+
+    def _move(self, body: Body) -> bool:
+        """The resource names the other account, or none again if it named none; refused once the job is accepted."""
+        moved = (body["spec"].get("accountRef") or {}).get("name") == SECOND_ACCOUNT
+        return self._patch(body, {"spec": {"accountRef": None if moved else {"name": SECOND_ACCOUNT}}})
 
     def _delete(self, body: Body) -> bool:
         self._world.api.delete(DISPERSED_JOBS, self._namespace, body["metadata"]["name"])

@@ -25,6 +25,7 @@ from tests.simulation.kube_side import KubeGate
 from tests.simulation.plan import Plan, Trouble
 from tests.simulation.process import SimulatedProcess, Surroundings
 from tests.simulation.remote_side import BASE_URL, EPOCH, KEYS, RemoteSide
+from tests.simulation.shards import SECOND_ACCOUNT
 from tests.simulation.virtual_loop import OWNER, VirtualLoop
 from tests.simulation.watching import Watches
 
@@ -33,6 +34,9 @@ FOREIGN_AGE_SECONDS = 3600
 POLL_SECONDS = 60
 OTHER_CLUSTER = "77777777-2f0b-4a53-9d0c-6f6f1f0a7b11"
 CLUSTER = "8f4c2f6e-2f0b-4a53-9d0c-6f6f1f0a7b11"
+
+ALL = "0/1"
+"""The shard that works for everything."""
 
 MakeProcess = Callable[[VirtualLoop, Surroundings], SimulatedProcess]
 
@@ -58,13 +62,15 @@ class Slot:
         self._world = world
         self._lives = 0
         self.number = number
+        layout = world.plan.layout
+        self.part = layout.slots[number].first if layout is not None else ALL
         self.process: SimulatedProcess | None = None
         self.line: Line | None = None
         self.down = 5.0
 
     def start(self) -> None:
-        """Start a process, unless one runs."""
-        if self.process is not None:
+        """Start a process, unless one runs or none belongs here."""
+        if self.process is not None or self.part is None:
             return
         world = self._world
         self._lives += 1
@@ -89,6 +95,7 @@ class Slot:
             kube=gate.client(world.api, rng.random),
             remote=world.remote,
             cluster_id=CLUSTER,
+            part=self.part,
             trace=trace,
             on_ready=world.watches.attach,
             on_end=self._ended,
@@ -103,6 +110,16 @@ class Slot:
         if self.process is not None:
             self._world.count["kill"] += 1
             self.process.kill(why)
+
+    def roll(self, part: str | None) -> None:
+        """From now on the process here is that shard: one that runs ends in order first."""
+        self._world.count["roll"] += self.part != part
+        if self.part != part:
+            self.part = part
+            if self.process is not None:
+                self.process.terminate()
+            else:
+                self.start()
 
     def _freeze(self, seconds: float) -> None:
         if self.process is not None:
@@ -152,15 +169,17 @@ class World:
         key = {"metadata": {"name": SECRET_NAME}, "stringData": {"publicKey": public, "secretKey": secret}}
         self.api.create(SECRETS, NAMESPACE, _encoded({"apiVersion": "v1", "kind": "Secret", "type": "Opaque"} | key))
         self.create_account()
+        if self.plan.layout is not None:
+            self.create_account(SECOND_ACCOUNT)
         for number in range(2):
             self._add_foreign_job(number)
 
-    def create_account(self) -> None:
+    def create_account(self, name: str = ACCOUNT_NAME) -> None:
         """The account, as its user writes it."""
         polling = {"intervalSeconds": POLL_SECONDS}
         spec = {"baseURL": BASE_URL, "credentialsSecretRef": {"name": SECRET_NAME}, "polling": polling}
         account = {"apiVersion": "dispersed.dev/v1alpha1", "kind": "DispersedAccount", "spec": spec}
-        self.api.create(DISPERSED_ACCOUNTS, NAMESPACE, account | {"metadata": {"name": ACCOUNT_NAME}})
+        self.api.create(DISPERSED_ACCOUNTS, NAMESPACE, account | {"metadata": {"name": name}})
 
     def _add_foreign_job(self, number: int) -> None:
         """Another cluster's job on the same account, made from the same manifest."""
