@@ -27,8 +27,8 @@ def plane(tools: Tools) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="package")
 def overlays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Kustomizations by name: those of the repository, one with everything, and `namespaced` filled in as its files
-    ask for."""
+    """Kustomizations by name: those of the repository, one with everything that goes together, one with shards for some
+    namespaces, and `namespaced` filled in as its files ask for."""
     copy = tmp_path_factory.mktemp("copy")
     shutil.copytree(MANIFESTS, copy / "manifests")
     shutil.copytree(CRDS, copy / "crds")
@@ -38,14 +38,21 @@ def overlays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     text = settings.read_text().replace('"NOT SET: see overlays/namespaced/settings.yaml"', CLUSTER_ID)
     assert CLUSTER_ID in text
     settings.write_text(text)
-    components = sorted(path for path in (manifests / "components").iterdir())
+    components = sorted(path for path in (manifests / "components").iterdir() if path.name != "shards")
     everything = write_kustomization(
         manifests / "overlays" / "everything", resources=[manifests / "base"], components=components
     )
+    sharded = manifests / "overlays" / "sharded"
+    some = manifests / "overlays" / "sharded-namespaced"
+    some.mkdir()
+    text = (sharded / "kustomization.yaml").read_text().replace("../../base", "../namespaced")
+    (some / "kustomization.yaml").write_text(text.replace("  - ../../components/user-roles\n", ""))
     return {
         "base": manifests / "base",
         "cluster-wide": manifests / "overlays" / "cluster-wide",
         "high-availability": manifests / "overlays" / "high-availability",
+        "sharded": sharded,
+        "sharded-namespaced": some,
         "everything": everything,
         "namespaced": namespaced,
         "reaper": manifests / "reaper",

@@ -43,6 +43,15 @@ REFUSED: dict[str, tuple[Body, str]] = {
         {"extraEnv": [{"name": "DISPERSED_OPERATOR_LEADER_ELECT", "value": "true"}]},
         "at '/extraEnv/0/name'",
     ),
+    "a shard by the back door": (
+        {"extraEnv": [{"name": "DISPERSED_OPERATOR_SHARD", "value": "0/3"}]},
+        "at '/extraEnv/0/name'",
+    ),
+    "no shard at all": ({"shards": 0}, "at '/shards'"),
+    "shards with standbys": (
+        {"shards": 2, "highAvailability": {"enabled": True, "replicas": 2}},
+        "at '/highAvailability/enabled'",
+    ),
     "two replicas that are one": (
         {"highAvailability": {"enabled": True, "replicas": 1}},
         "at '/highAvailability/replicas'",

@@ -26,6 +26,8 @@ FLAGS = {
     "high-availability": (
         "--set=userRoles.enabled=true,highAvailability.enabled=true,podDisruptionBudget.enabled=true",
     ),
+    "sharded": ("--set=userRoles.enabled=true,podDisruptionBudget.enabled=true,shards=3",),
+    "sharded-namespaced": (*NAMESPACED, "--set=podDisruptionBudget.enabled=true,shards=3"),
     "everything": EVERYTHING,
     "namespaced": NAMESPACED,
 }
@@ -135,7 +137,19 @@ def test_kubeconform_refuses_an_unknown_field_and_a_wrong_type(
         assert (status, answer["summary"]["invalid"]) == (1, 1)
 
 
-@pytest.mark.parametrize("name", ["base", "cluster-wide", "everything"])
+def test_the_pods_of_shards_differ_from_the_one_pod_by_their_number_alone(
+    plane: ControlPlane, overlays: dict[str, Path]
+) -> None:
+    (one,) = [body for body in kustomized(plane, overlays["base"]) if body["kind"] == "Deployment"]
+    (many,) = [body for body in kustomized(plane, overlays["sharded"]) if body["kind"] == "StatefulSet"]
+    (container,) = many["spec"]["template"]["spec"]["containers"]
+    number, shard = container.pop("env")
+    assert number["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['apps.kubernetes.io/pod-index']"
+    assert shard == {"name": "DISPERSED_OPERATOR_SHARD", "value": f"$({number['name']})/{many['spec']['replicas']}"}
+    assert many["spec"]["template"] == one["spec"]["template"]
+
+
+@pytest.mark.parametrize("name", ["base", "cluster-wide", "sharded", "everything"])
 def test_the_api_server_accepts_every_manifest(plane: ControlPlane, overlays: dict[str, Path], name: str) -> None:
     plane.apply(overlays["base"])
     documents = kustomized(plane, overlays[name])
