@@ -40,6 +40,7 @@ from dispersed_operator.planning.cost import rate_text, read_rate
 from dispersed_operator.planning.trouble import problem_of
 from dispersed_operator.planning.vocabulary import Problem
 from dispersed_operator.remote.signing import Credentials
+from dispersed_operator.shared_reads import SharedReads
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
 
@@ -82,6 +83,7 @@ class AccountReconciler:
         self._monotonic = monotonic
         self._on_change = on_change
         self._opened: dict[ResourceKey, str] = {}  # digest of what a session was opened with
+        self._fresh_reads = SharedReads(self._what_changed)
         self._api_server_cas = tuple(api_server_cas)
         self._holds = Holds(store, kube, operator_namespace=operator_namespace)
         self._frozen: dict[ResourceKey, Problem | None] = {}
@@ -109,19 +111,23 @@ class AccountReconciler:
         await self._write_status(key, problem)
         return CHECK_SECONDS if problem is None else PROBLEM_SECONDS
 
-    async def fresh_holds(self, key: ResourceKey) -> Problem | None:
-        """C3: account and Secret read now, after the intent was won. The problem if one of them is going or the key is
-        another one by now, or if account or cluster came into question meanwhile; else None."""
-        session = self._book.get(key)
-        if session is None:
-            return Problem(Reason.INVALID_REFERENCE, "the account was closed")
-        problem = await self._what_changed(key, session.secret_name)
+    async def fresh_holds(self, session: AccountSession) -> Problem | None:
+        """C3: account and Secret read now, after the intent was won; one read serves all creates that wait for it. The
+        problem if one of them is going or the key is another one by now, or if account or cluster came into question
+        meanwhile; else None."""
+        problem = await self._fresh_reads.get(session.key)
+        if self._book.get(session.key) is not session:
+            return Problem(Reason.ACCOUNT_PROBING, "the account was opened anew meanwhile")
         if problem is None:
             return session.hands_off
         session.stop(problem)
         return problem
 
-    async def _what_changed(self, key: ResourceKey, secret_name: str) -> Problem | None:
+    async def _what_changed(self, key: ResourceKey) -> Problem | None:
+        session = self._book.get(key)
+        if session is None:
+            return Problem(Reason.INVALID_REFERENCE, "the account was closed")
+        secret_name = session.secret_name
         try:
             account = await self._kube.get(RESOURCES[key.kind], namespace=key.scope, name=key.name)
             secret = await self._kube.get(SECRETS, namespace=self._holds.home(key), name=secret_name)

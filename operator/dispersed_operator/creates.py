@@ -30,7 +30,6 @@ from dispersed_operator.errors import KubernetesNotFound, OperatorError
 from dispersed_operator.intents import Intents, Unsent
 from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.intent import Refusal
-from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import JobResource, parse_job
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.passes import Pass
@@ -56,7 +55,7 @@ _REFUSALS = {
 }
 
 
-HoldCheck = Callable[[ResourceKey], Awaitable[Problem | None]]
+HoldCheck = Callable[[AccountSession], Awaitable[Problem | None]]
 
 
 class Creates:
@@ -104,7 +103,7 @@ class Creates:
             work.memory = _refused(work, Refusal.NOT_SENT, "not sent: the request was lost, or the key has changed")
             return
         with unsent.reservation:
-            problem = await self._check_holds(session.key)
+            problem = await self._check_holds(session)
             late = self._monotonic() - own.won_at > session.effective_windows().send_deadline
             if problem is not None or late or self._intents.closed:
                 text = problem.message if problem is not None else "too much time passed, or the process stops"
@@ -166,7 +165,8 @@ class Creates:
         status: dict[str, Any] = dict(recorded.status)
         if job is not None and _is_telling(job):
             server_time = work.session.client.clock.now() if work.session is not None else None
-            status = project(recorded, first_situation(job), wall=self._wall(), server_time=server_time, cost_due=True)
+            situation = first_situation(job, is_new=not action.adopted)
+            status = project(recorded, situation, wall=self._wall(), server_time=server_time, cost_due=True)
         # Before the write: if its answer is lost, the duplicates are still known.
         work.memory = replace(work.memory, extras=tuple(dict.fromkeys((*work.memory.extras, *action.extras))))
         work.resource = await self._statuses.replace(resource, status)

@@ -214,7 +214,8 @@ def _record(process: Process, world: World, action: say.RecordCreate) -> Iterato
     status = dict(recorded.status)
     telling = job is not None and bool(job.title) and not job.terminal
     if job is not None and telling:
-        status = project(recorded, first_situation(job), wall=START, server_time=START, cost_due=True)
+        situation = first_situation(job, is_new=not action.adopted)
+        status = project(recorded, situation, wall=START, server_time=START, cost_due=True)
     memory = replace(process.memory, extras=tuple(dict.fromkeys((*process.memory.extras, *action.extras))))
     process = replace(process, memory=memory)
     text = changed(desk.resource, status=status)

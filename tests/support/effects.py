@@ -12,7 +12,6 @@ from dispersed_operator.effects import Effects
 from dispersed_operator.intents import Intents
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.events import EventRecorder
-from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.orphans import Orphans
@@ -24,7 +23,7 @@ from dispersed_operator.telemetry.metrics import Metrics
 from tests.support.builders import CLUSTER
 
 
-async def _no_holds(_: ResourceKey) -> Problem | None:
+async def _no_holds(_: object) -> Problem | None:
     return None
 
 

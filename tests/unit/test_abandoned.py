@@ -165,7 +165,7 @@ def _effects(kube: KubeClient) -> Effects:
     )
 
 
-async def _no_holds(_: ResourceKey) -> Problem | None:
+async def _no_holds(_: object) -> Problem | None:
     return None
 
 

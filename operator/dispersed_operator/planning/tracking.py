@@ -152,10 +152,12 @@ def _account_problem(facts: Facts) -> Problem | None:
     return None if problem is not None and problem.reason is Reason.ACCOUNT_PROBING else problem
 
 
-def first_situation(job: RemoteJob) -> Situation:
-    """What to say of a job in the very write that records it, before its runs were read."""
+def first_situation(job: RemoteJob, *, is_new: bool) -> Situation:
+    """What to say of a job in the very write that records it, before its runs were read. One that is new has none yet,
+    and saying so now saves a write."""
     phase, reason, message = _stage(job, None)
-    return Situation(phase=phase, reason=reason, message=message, created=Created.YES, job=job)
+    runs = () if is_new else None
+    return Situation(phase=phase, reason=reason, message=message, created=Created.YES, job=job, runs=runs)
 
 
 def current_run(runs: Sequence[RemoteRun]) -> RemoteRun | None:

@@ -306,8 +306,12 @@ def test_a_run_that_is_shown_alive_and_is_missing_from_a_poll_is_read() -> None:
 
 
 def test_a_job_is_described_in_the_very_write_that_records_it() -> None:
-    situation = first_situation(a_row(status="PENDING"))
-    assert (situation.phase, situation.created, situation.runs) == (Phase.QUEUED, Created.YES, None)
+    situation = first_situation(a_row(status="PENDING"), is_new=True)
+    assert (situation.phase, situation.created, situation.runs) == (Phase.QUEUED, Created.YES, ())
+
+
+def test_the_runs_of_an_adopted_job_are_not_known_in_the_write_that_records_it() -> None:
+    assert first_situation(a_row(status="RUNNING"), is_new=False).runs is None
 
 
 def test_the_current_run_is_the_newest_that_lives_else_the_newest() -> None:
