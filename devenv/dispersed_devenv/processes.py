@@ -189,7 +189,7 @@ def stop_recorded(path: Path, grace_seconds: float = STOP_GRACE_SECONDS) -> bool
         if not _gone(process, grace_seconds):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-            if not _gone(process, grace_seconds):
+            if not _gone(process, STOP_GRACE_SECONDS):
                 raise ProcessError(f"process {process.pid} is still there after SIGKILL")
     path.unlink(missing_ok=True)
     return process is not None

@@ -182,7 +182,8 @@ def failed_reads(stage: Stage) -> None:
         world.nudge("server")
         wait_hits(rule, 3, f"{status} was answered as {shape}")
         world.wait_condition("default", "Ready", "False", kind="dispersedaccount")
-        world.wait_condition("shared", "Ready", "False", kind="clusterdispersedaccount")
+        # An account that was answered within half a minute is asked again only at its next check, after a minute.
+        world.wait_condition("shared", "Ready", "False", kind="clusterdispersedaccount", seconds=120.0)
         stage.visit()
     stage.remote.forward()
     world.control.add_fault("drop_after_first_byte", method="GET", times=2)

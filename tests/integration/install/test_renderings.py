@@ -162,7 +162,7 @@ def test_a_restricted_namespace_admits_every_pod_that_is_rendered_and_no_looser_
 ) -> None:
     plane.apply(overlays["base"])
     pods = [(name, body["kind"], pod) for name, bodies in rendered.items() for body in bodies for pod in pods_of(body)]
-    assert {kind for _, kind, _ in pods} == {"Deployment", "Job", "CronJob"}
+    assert {kind for _, kind, _ in pods} == {"Deployment", "StatefulSet", "Job", "CronJob"}
     assert {name for name, _, _ in pods} == set(rendered), "each of them renders a pod"
     distinct = {json.dumps(pod, sort_keys=True): (name, kind) for name, kind, pod in pods}
     for text, where in distinct.items():
@@ -176,7 +176,7 @@ def test_a_restricted_namespace_admits_every_pod_that_is_rendered_and_no_looser_
 def pods_of(body: Body) -> list[Body]:
     """The pod that an object makes."""
     match body["kind"]:
-        case "Deployment" | "Job":
+        case "Deployment" | "StatefulSet" | "Job":
             return [body["spec"]["template"]["spec"]]
         case "CronJob":
             return [body["spec"]["jobTemplate"]["spec"]["template"]["spec"]]

@@ -60,6 +60,7 @@ def exercise(metrics: Metrics) -> None:
     metrics.jobs_by_phase({"Running": 2})
     metrics.live_jobs(2, hourly_rate_usd=1.25)
     metrics.ready(ready=True)
+    metrics.shard("0/2", count=2)
     metrics.build_info("0.1.0")
 
 
