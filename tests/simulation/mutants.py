@@ -297,10 +297,13 @@ SHARD_MUTANTS: dict[str, MakeProcess] = {"trust-the-cache": TrustTheCache, "swee
 FIRST_SEEDS: dict[str, int] = {
     "retry-the-post-on-502": 25,
     "believe-the-first-empty-listing": 25,
-    "forget-what-could-not-be-recorded": 225,
+    "forget-what-could-not-be-recorded": 170,
     "believe-the-first-404": 25,
     "skip-the-listing-before-the-create": 100,
     "cancel-on-one-sighting": 230,
 }
 """Where the test of a mutant begins, if not at seed 1: a little before the seed at which the run from seed 1 finds it,
 so that the test stays short. `docs/simulation.md` says what that run takes."""
+
+SHARD_FIRST_SEEDS: dict[str, int] = {"trust-the-cache": 100}
+"""The same for the episodes with shards."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.mutants import FOUND_WITHIN, SHARD_MUTANTS
+from tests.simulation.mutants import FOUND_WITHIN, SHARD_FIRST_SEEDS, SHARD_MUTANTS
 from tests.simulation.slices import EPISODES, assert_no_violation, chaos
 
 
@@ -17,9 +17,11 @@ def test_no_episode_with_shards_ends_with_a_double_a_leak_or_a_stuck_resource(fi
 
 @pytest.mark.parametrize("mutant", SHARD_MUTANTS)
 def test_a_shard_that_trusts_in_being_one_is_found(mutant: str) -> None:
+    first = str(SHARD_FIRST_SEEDS.get(mutant, 1))
     done = chaos(
-        "--shards", "2", "--mutant", mutant, "--episodes", str(FOUND_WITHIN), "--stop-after", "1", "--no-shrink"
-    )
+        "--shards", "2", "--mutant", mutant, "--seed", first, "--episodes", str(FOUND_WITHIN),
+        "--stop-after", "1", "--no-shrink",
+    )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert "violations      1" in done.stdout
     assert "Traceback" not in done.stderr
