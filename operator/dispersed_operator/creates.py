@@ -142,12 +142,13 @@ class Creates:
             case Refused():
                 self._metrics.created(CountedOutcome.REFUSED)
                 own = replace(own, state=SendState.REFUSED, refusal=_REFUSALS[outcome.kind], message=outcome.message)
+                _log.info("the create request was refused (%s)", outcome.kind.value)
             case _:
                 self._metrics.created(CountedOutcome.UNKNOWN)
                 own = replace(own, state=SendState.UNKNOWN, message=outcome.message)
                 text = f"the create request was not answered properly ({outcome.message}); looking for the job"
+                _log.info("the create request was not answered properly")
                 await self._statuses.tell(work.resource, EventReason.CREATE_UNKNOWN, text, warning=True)
-        _log.info("create answered: %s", own.state.value)
         work.memory = replace(work.memory, own=own)
         work.forget_reads()
 
@@ -169,7 +170,7 @@ class Creates:
             status = project(recorded, situation, wall=self._wall(), server_time=server_time, cost_due=True)
         # Before the write: if its answer is lost, the duplicates are still known.
         work.memory = replace(work.memory, extras=tuple(dict.fromkeys((*work.memory.extras, *action.extras))))
-        work.resource = await self._statuses.replace(resource, status)
+        work.resource = await self._statuses.replace(resource, status, silently=True)
         work.forget_reads()
         if not action.adopted and job is not None and _is_telling(job):
             work.job, work.runs = job, ()

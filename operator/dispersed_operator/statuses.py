@@ -60,8 +60,9 @@ class StatusWriter:
         )
         return await self.replace(resource, self._cleaned(resource.key, with_record(resource, new)))
 
-    async def replace(self, resource: JobResource, new: Document) -> JobResource:
-        """Make `new` the status by an exact difference with `resourceVersion`; no write if nothing differs."""
+    async def replace(self, resource: JobResource, new: Document, *, silently: bool = False) -> JobResource:
+        """Make `new` the status by an exact difference with `resourceVersion`; no write if nothing differs. `silently`:
+        the caller tells of it, so that one thing that happened is one Event."""
         old = resource.status
         difference = merge_patch(old, new)
         if not difference:
@@ -78,7 +79,8 @@ class StatusWriter:
         self._metrics.status_written(Kind.JOB)
         if "costUSD" in difference:
             self._costs_written[resource.key] = self._monotonic()
-        await self._tell_transition(answer, old, new)
+        if not silently:
+            await self._tell_transition(answer, old, new)
         return parse_job(answer)
 
     async def tell(self, resource: JobResource, reason: EventReason, message: str, *, warning: bool = False) -> None:

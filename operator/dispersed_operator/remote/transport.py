@@ -25,6 +25,9 @@ from dispersed_operator.remote.signing import SignedRequest
 
 LARGEST_ANSWER = 32 * 1024 * 1024
 IDLE_CONNECTIONS = 64
+IDLE_SECONDS = 20.0
+"""A connection outlives the pause between two polls, and no server's own limit: a request that meets its end is one
+whose outcome nobody knows. The pool asks every idle one at each request whether it still lives, so few is cheap."""
 _CLEAN = Scrubber().clean
 
 _MAPPING: tuple[tuple[type[Exception], type[RemoteError]], ...] = (
@@ -107,7 +110,7 @@ def build_http_client(proxy: str | None = None, ca: str | None = None) -> httpx.
             verify = ssl.create_default_context(cafile=ca)
         return httpx.AsyncClient(
             limits=httpx.Limits(
-                max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS, keepalive_expiry=60.0
+                max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS, keepalive_expiry=IDLE_SECONDS
             ),
             timeout=httpx.Timeout(20.0, connect=10.0),
             proxy=proxy,
