@@ -27,7 +27,7 @@ from typing import Any
 
 from tests.simulation.episode import Result, play
 from tests.simulation.mutants import MUTANTS, SHARD_MUTANTS
-from tests.simulation.plan import Plan, make_plan, parse_address
+from tests.simulation.plan import PLAIN, Plan, Variant, make_plan, parse_address
 from tests.simulation.process import SimulatedProcess
 from tests.simulation.shrink import shrink
 from tests.simulation.tally import Tally, load, tree
@@ -67,6 +67,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1, help="how many processes of this machine play episodes")
     parser.add_argument("--processes", type=int, choices=(1, 2), help="operators at once; default: as the seed says")
     parser.add_argument("--shards", type=int, choices=(1, 2), default=1, help="2: processes share two accounts")
+    parser.add_argument(
+        "--page-rows", type=int, default=PLAIN.page_rows, help="rows that the service gives on a page at most"
+    )
     parser.add_argument("--resume", type=Path, help="go on with this result file, or begin it")
     parser.add_argument("--again", action="store_true", help="first play again what failed so far")
     parser.add_argument("--result", type=Path, help="where the result goes")
@@ -78,14 +81,17 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _variant(options: argparse.Namespace) -> Variant:
+    return Variant(options.processes, options.shards > 1, options.page_rows)
+
+
 @dataclass(frozen=True, slots=True)
 class _Round:
     """Seeds that are played one after the other by one worker."""
 
     first: int
     episodes: int
-    processes: int | None
-    shards: bool
+    variant: Variant
     mutant: str | None
     shrinks: bool
 
@@ -99,7 +105,7 @@ class _Run:
         if options.resume is not None and options.resume.exists():
             self._tally = load(options.resume)
         else:
-            self._tally = Tally(options.seed, options.processes, options.mutant, shards=options.shards > 1)
+            self._tally = Tally.begin(options.seed, _variant(options), options.mutant)
         self._failed_before = len(self._tally.failures)
         self._tree = tree()
         self._stopped = False
@@ -122,18 +128,15 @@ class _Run:
         tally = self._tally
         make = ALL_MUTANTS[tally.mutant] if tally.mutant else SimulatedProcess
         plans = [(failure, int(failure["address"].partition(":")[0])) for failure in tally.failures]
-        results = [
-            (failure, play(make_plan(seed, processes=tally.processes, shards=tally.shards), make_process=make))
-            for failure, seed in plans
-        ]
+        results = [(failure, play(make_plan(seed, tally.variant), make_process=make)) for failure, seed in plans]
         tally.settle([failure for failure, result in results if not result.violations])
         self._failed_before = len(tally.failures)
 
     def _rounds(self, *, length: int) -> Iterator[_Round]:
         tally, end = self._tally, self._tally.first_seed + self._options.episodes
-        processes, mutant, shrinks = tally.processes, tally.mutant, not self._options.no_shrink
+        variant, mutant, shrinks = tally.variant, tally.mutant, not self._options.no_shrink
         for first in range(tally.next_seed, end, length):
-            yield _Round(first, min(length, end - first), processes, tally.shards, mutant, shrinks)
+            yield _Round(first, min(length, end - first), variant, mutant, shrinks)
 
     def _count(self, done: Iterator[Tally]) -> None:
         """Add up in the order of the seeds, so that the file can be resumed whenever it ends."""
@@ -164,13 +167,13 @@ def _ignore_stop() -> None:
 
 def _play(part: _Round) -> Tally:
     """Play a round; failing plans are made small and told at once."""
-    tally = Tally(part.first, part.processes, part.mutant, shards=part.shards)
+    tally = Tally.begin(part.first, part.variant, part.mutant)
     make = ALL_MUTANTS[part.mutant] if part.mutant else SimulatedProcess
     begun = time.process_time()
     for seed in range(part.first, part.first + part.episodes):
         if seed % COLLECT_EVERY == 0:
             gc.collect()
-        plan = make_plan(seed, processes=part.processes, shards=part.shards)
+        plan = make_plan(seed, part.variant)
         result = play(plan, make_process=make)
         tally.add(result)
         if result.violations:
@@ -190,18 +193,11 @@ def _failure(plan: Plan, result: Result, make: MakeProcess, tally: Tally, *, shr
 
 def replay_command(address: str, tally: Tally) -> str:
     """The one command that plays a plan again."""
-    words = ["python -m tests.simulation.chaos --replay", address]
-    if tally.processes is not None:
-        words.append(f"--processes {tally.processes}")
-    if tally.shards:
-        words.append("--shards 2")
-    if tally.mutant is not None:
-        words.append(f"--mutant {tally.mutant}")
-    return " ".join(words)
+    return f"python -m tests.simulation.chaos --replay {address}{tally.options}"
 
 
 def _replay(options: argparse.Namespace) -> int:
-    plan = parse_address(options.replay, processes=options.processes, shards=options.shards > 1)
+    plan = parse_address(options.replay, _variant(options))
     make = ALL_MUTANTS[options.mutant] if options.mutant else SimulatedProcess
     result = play(plan, make_process=make, logs=True)
     _say("\n".join(result.trace))
@@ -212,18 +208,18 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _print_mutants(options: argparse.Namespace) -> int:
-    missed = 0
-    for name, make in (SHARD_MUTANTS if options.shards > 1 else MUTANTS).items():
-        found = find_mutant(make, first=options.seed, episodes=options.episodes, shards=options.shards > 1)
+    missed, variant = 0, _variant(options)
+    for name, make in (SHARD_MUTANTS if variant.shards else MUTANTS).items():
+        found = find_mutant(make, first=options.seed, episodes=options.episodes, variant=variant)
         missed += found is None
         _say(f"{name:<38}{'NOT FOUND' if found is None else f'{found[0]:>4}  {found[1]}'}")
     return 1 if missed else 0
 
 
-def find_mutant(make: MakeProcess, *, first: int, episodes: int, shards: bool = False) -> tuple[int, str] | None:
+def find_mutant(make: MakeProcess, *, first: int, episodes: int, variant: Variant) -> tuple[int, str] | None:
     """After how many episodes a broken operator is found, and by what; None if it is not."""
     for number in range(episodes):
-        result = play(make_plan(first + number, shards=shards), make_process=make)
+        result = play(make_plan(first + number, variant), make_process=make)
         gc.collect()
         if result.violations:
             return number + 1, result.violations[0]

@@ -189,9 +189,24 @@ Item = User | RemoteFault | ApiFault | WatchFault | Kill | Pause | Incident
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """Another world for the same seeds. `processes`: how many operators, None as the seed says. `shards`: processes
+    share the work of two accounts, and users move their resources from one to the other. `page_rows`: how many rows the
+    service gives on a page at most; with one of them, a few jobs are a list that is too long to be read whole at each
+    look."""
+
+    processes: int | None = None
+    shards: bool = False
+    page_rows: int = 50
+
+
+PLAIN = Variant()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """An episode before it is played. `persistent`: the task of each resource that users make. `layout`: who works for
-    what, None if every process works for everything."""
+    what, None if every process works for everything. `page_rows`: as in `Variant`."""
 
     seed: int
     processes: int
@@ -200,6 +215,7 @@ class Plan:
     items: tuple[Item, ...]
     kept: tuple[int, ...]
     layout: Layout | None = None
+    page_rows: int = PLAIN.page_rows
 
     def only(self, kept: Collection[int]) -> Plan:
         """The plan with these items only, by their numbers in the whole plan."""
@@ -218,15 +234,15 @@ class Plan:
         return f"{self.seed}:{','.join(map(str, self.kept))}"
 
 
-def make_plan(seed: int, *, processes: int | None = None, shards: bool = False) -> Plan:
-    """The plan of a seed. `processes` None: one or two, as the seed says. `shards`: processes share the work of two
-    accounts, and users move their resources from one to the other."""
-    if shards:
+def make_plan(seed: int, variant: Variant = PLAIN) -> Plan:
+    """The plan of a seed."""
+    if variant.shards:
         layout = draw_layout(random.Random(f"shards/{seed}"))
-        return _with_moves(replace(make_plan(seed, processes=len(layout.slots)), layout=layout))
+        plain = make_plan(seed, replace(variant, processes=len(layout.slots), shards=False))
+        return _with_moves(replace(plain, layout=layout))
     rng = random.Random(f"plan/{seed}")
     drawn = rng.choice((1, 2, 2))
-    slots = drawn if processes is None else processes
+    slots = drawn if variant.processes is None else variant.processes
     count = rng.choice((1, 1, 2, 3, 4))
     horizon = rng.choice(HORIZONS)
     items: list[Item] = [User(rng.uniform(0, CREATING), Verb.CREATE, target) for target in range(count)]
@@ -241,7 +257,9 @@ def make_plan(seed: int, *, processes: int | None = None, shards: bool = False) 
     items += _incidents(rng, horizon)
     persistent = tuple(rng.random() < 0.6 for _ in range(count))
     run_seconds = rng.choice((5.0, 60.0, 240.0))
-    return Plan(seed, slots, persistent, run_seconds, tuple(items), tuple(range(len(items))))
+    return Plan(
+        seed, slots, persistent, run_seconds, tuple(items), tuple(range(len(items))), page_rows=variant.page_rows
+    )
 
 
 def _with_moves(plan: Plan) -> Plan:
@@ -257,10 +275,10 @@ def _with_moves(plan: Plan) -> Plan:
     return replace(plan, items=items, kept=tuple(range(len(items))))
 
 
-def parse_address(text: str, *, processes: int | None = None, shards: bool = False) -> Plan:
+def parse_address(text: str, variant: Variant = PLAIN) -> Plan:
     """The plan that an address names. Raises ValueError if it is none."""
     seed, _, numbers = text.partition(":")
-    plan = make_plan(int(seed), processes=processes, shards=shards)
+    plan = make_plan(int(seed), variant)
     if not _:
         return plan
     kept = tuple(int(number) for number in numbers.split(",") if number)

@@ -21,6 +21,7 @@ from dispersed_simulator.auth import SignedRequest
 from dispersed_simulator.engine import Engine, InsertedJob
 from dispersed_simulator.records import ApiKey, Job, Timing
 from dispersed_simulator.service import Reply, Service
+from dispersed_simulator.switches import Switches
 from dispersed_simulator.wire import JsonObject
 from tests.simulation.calls import Call, Line
 
@@ -81,9 +82,10 @@ class ServerTime:
 class RemoteSide:
     """The service, and what a test knows of it. `posts`: nonce and title of each POST that left a process."""
 
-    def __init__(self, rng: random.Random, monotonic: Callable[[], float], timing: Timing) -> None:
+    def __init__(self, rng: random.Random, monotonic: Callable[[], float], timing: Timing, *, page_rows: int) -> None:
         self.clock = ServerTime(monotonic)
-        self.service = Service(clock=self.clock, engine=Engine(rng=rng, timing=timing), rng=rng)
+        switches = Switches(largest_page=page_rows)
+        self.service = Service(clock=self.clock, engine=Engine(rng=rng, timing=timing, switches=switches), rng=rng)
         for public, secret in KEYS:
             self.service.keys[public] = ApiKey(public, secret, ACCOUNT)
         self.refusals = 0

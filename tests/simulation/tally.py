@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulation.episode import Result
+from tests.simulation.plan import PLAIN, Variant
 
 
 @dataclass(slots=True)
 class Tally:
     """A run so far. Times in seconds, of the virtual clock but for `cpu_seconds`. `failures`: address of each failing
     plan, shrunk, with what it violates. `settled`: those of them that were played again later, without a violation,
-    because operator or judge was mended under way. `commits`: how many episodes were played on which tree. `shards`:
-    processes shared the work of two accounts."""
+    because operator or judge was mended under way. `commits`: how many episodes were played on which tree. `processes`,
+    `shards`, `page_rows`: the variant."""
 
     first_seed: int = 1
     processes: int | None = None
@@ -40,6 +41,27 @@ class Tally:
     settled: list[dict[str, Any]] = field(default_factory=list)
     commits: Counter[str] = field(default_factory=Counter)
     shards: bool = False
+    page_rows: int = PLAIN.page_rows
+
+    @classmethod
+    def begin(cls, first_seed: int, variant: Variant, mutant: str | None) -> Tally:
+        """A run without an episode yet."""
+        return cls(first_seed, variant.processes, mutant, shards=variant.shards, page_rows=variant.page_rows)
+
+    @property
+    def variant(self) -> Variant:
+        """In which world it is played."""
+        return Variant(self.processes, self.shards, self.page_rows)
+
+    @property
+    def options(self) -> str:
+        """The variant and the mutant as options of the program, each with a space before it."""
+        return (
+            (f" --processes {self.processes}" if self.processes is not None else "")
+            + (" --shards 2" if self.shards else "")
+            + (f" --page-rows {self.page_rows}" if self.page_rows != PLAIN.page_rows else "")
+            + (f" --mutant {self.mutant}" if self.mutant is not None else "")
+        )
 
     def add(self, result: Result) -> None:
         """Count one episode."""
@@ -87,7 +109,7 @@ class Tally:
             "violations": len(self.failures),
             "injected": dict(sorted(self.injected.items())),
             "command": f"python -m tests.simulation.chaos --episodes {self.episodes} --seed {self.first_seed}"
-            + (" --shards 2" if self.shards else ""),
+            + self.options,
             "python": platform.python_version(),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB of memory",
         }

@@ -150,7 +150,7 @@ class World:
         self.defects: list[str] = []
         self.calm = False
         timing = Timing(run_seconds=plan.run_seconds, assign_seconds=2.0, prepare_seconds=3.0, cancel_seconds=2.0)
-        self.remote = RemoteSide(self.stream("remote"), loop.time, timing)
+        self.remote = RemoteSide(self.stream("remote"), loop.time, timing, page_rows=plan.page_rows)
         self.api = ApiServer(now=lambda: EPOCH + loop.time(), rng=self.stream("cluster"))
         self.history = History(self)
         self.incidents = Incidents(self, NAMESPACE)
