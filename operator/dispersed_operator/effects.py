@@ -86,7 +86,7 @@ class Effects:
             case say.ReadListing():
                 await self._read_listing(work, action)
             case say.ReadJob():
-                await self._read_job(work, action.uuid)
+                await self._read_job(work, action)
             case say.ReadRun():
                 await self._read_run(work, action.uuid)
             case say.ResolveReferences():
@@ -189,8 +189,8 @@ class Effects:
                 if recorded is not None:
                     session.continuous_keys.add(recorded)
 
-    async def _read_job(self, work: Pass, uuid: str) -> None:
-        session = work.require_session()
+    async def _read_job(self, work: Pass, action: say.ReadJob) -> None:
+        session, uuid = work.require_session(), action.uuid
         begun = self._monotonic()
         work.contest = None
         try:
@@ -203,8 +203,10 @@ class Effects:
             return
         session.judge(after_read(session.breaker, uuid, found=True))
         work.memory = replace(work.memory, first_missing=None)
-        work.job, work.runs = job, await session.client.list_runs(uuid)
-        session.view.record(job, work.runs, seen=begun)
+        work.job, work.runs = job, None
+        if action.runs or job.terminal:
+            work.runs = await session.client.list_runs(uuid)
+            session.view.record(job, work.runs, seen=begun)
 
     async def _read_run(self, work: Pass, uuid: str) -> None:
         memory = work.memory

@@ -33,6 +33,7 @@ from dispersed_simulator.auth import SignedRequest
 from dispersed_simulator.records import Timing
 from tests.simulation.apiserver import ApiServer
 from tests.simulation.cluster.link import Gate, Reply, Sent, client_over, cut
+from tests.simulation.plan import PLAIN
 from tests.simulation.remote_side import BASE_URL, EPOCH, KEYS, RemoteSide
 from tests.support.builders import CLUSTER, a_job, an_account
 from tests.support.effects import effects_on, statuses_on
@@ -97,7 +98,7 @@ class Genuine:
         self.actions: list[str] = []
         self.failures: list[str] = []
         self.memory = Memory()
-        self.remote = RemoteSide(rng, lambda: self.clock, SLOW)
+        self.remote = RemoteSide(rng, lambda: self.clock, SLOW, page_rows=PLAIN.page_rows)
         self.server = ApiServer(now=lambda: EPOCH + self.clock, rng=rng)
         self.server.add_namespace(KEY.namespace)
         body = {name: a_job().body[name] for name in ("apiVersion", "kind", "spec")}

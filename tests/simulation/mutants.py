@@ -148,15 +148,15 @@ class DropBeforeTheCancelIsVerified(SimulatedProcess):
 class _CredulousEffects(Effects):
     """Takes a 404 for the end of the job."""
 
-    async def _read_job(self, work: Pass, uuid: str) -> None:
+    async def _read_job(self, work: Pass, action: say.ReadJob) -> None:
         session = work.require_session()
         try:
-            await session.client.get_job(uuid)
+            await session.client.get_job(action.uuid)
         except RemoteNotFound:
             if work.resource.deleting:
                 await self._drop_finalizer(work, say.DropFinalizer(EventReason.RELEASED, "404", None))
                 return
-        await super()._read_job(work, uuid)
+        await super()._read_job(work, action)
 
 
 class BelieveTheFirst404(SimulatedProcess):

@@ -13,6 +13,8 @@ from decimal import Decimal
 
 TERMINAL_STATUSES = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 LIVE_STATUSES = ("PENDING", "ASSIGNED", "PREPARING", "RUNNING", "FAILING", "CANCELLING")
+ENDING_STATUS = "CANCELLING"
+"""A job that has it is being cancelled already."""
 
 
 def is_terminal(status: str) -> bool:

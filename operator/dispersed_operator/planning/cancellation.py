@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dispersed_operator.model.observed import ENDINGS, JobResource
 from dispersed_operator.model.reasons import Reason
-from dispersed_operator.model.remote import RemoteJob, RemoteRun
+from dispersed_operator.model.remote import ENDING_STATUS, RemoteJob
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning.identity import Claimed
 from dispersed_operator.planning.missing import Gone, judge_missing
@@ -32,6 +32,10 @@ from dispersed_operator.planning.vocabulary import (
 )
 
 CANCEL_DELAYS = (2.0, 4.0, 8.0, 16.0, 30.0)
+FIRST_LOOK_SECONDS = 1.0
+"""No job ends in less. Until then what still has to be cancelled goes first."""
+BEGUN_STEPS = 2
+"""Steps of the back-off that are skipped while the service says that it is cancelling the job."""
 CANCEL_TEXTS = {ending: f"DispersedJob ended by its operator: {ending}" for ending in ENDINGS}
 """What the service is told of a job that ends although its resource was not deleted."""
 
@@ -51,16 +55,17 @@ class Alive:
     """A job that lives, as read in this pass, and what proves that it is ours."""
 
     job: RemoteJob
-    runs: tuple[RemoteRun, ...]
     claimed: Claimed
 
 
 def plan_end(resource: JobResource, facts: Facts, uuid: str, why: str) -> Action | Ended:
     """The next step towards the end of the job `uuid`, or its verified end. `why` goes with the cancel (D4)."""
+    if facts.job is None and (soon := facts.memory.last_cancel + FIRST_LOOK_SECONDS - facts.now) > 0:
+        return Rest(None, soon)
     found = look_at(resource, facts, uuid)
     if not isinstance(found, Alive):
         return found
-    due_in = _next_cancel(facts) - facts.now
+    due_in = _next_cancel(facts, found.job) - facts.now
     if due_in > 0:
         message = f"remote job {uuid} is {found.job.status}; waiting for it to end"
         return Rest(stopping(resource, facts, message), max(0.5, min(due_in, 2.0)))
@@ -78,9 +83,11 @@ def look_at(resource: JobResource, facts: Facts, uuid: str) -> Action | Ended | 
         if verdict is Gone.GONE:
             return Ended(f"the service does not know remote job {uuid} any more")
         return verdict if not isinstance(verdict, Problem) else stuck(verdict)
-    if job is None or job.uuid != uuid or runs is None:
+    if job is None or job.uuid != uuid:
+        return ReadJob(uuid, runs=False)  # what lives is ended, whatever its runs say
+    if job.terminal and runs is None:
         return ReadJob(uuid)
-    if job.terminal:
+    if job.terminal and runs is not None:
         if retry_may_follow(job, runs, resource.spec, facts):
             message = f"remote job {uuid} failed; the service may yet start it again"
             return Rest(stopping(resource, facts, message), 2.0)
@@ -90,7 +97,7 @@ def look_at(resource: JobResource, facts: Facts, uuid: str) -> Action | Ended | 
         return Rest(stopping(resource, facts, message), 2.0)
     claim = claim_on(resource, facts, job)
     if isinstance(claim, Claimed):
-        return Alive(job, runs, claim)
+        return Alive(job, claim)
     if claim is not None:
         return stuck(claim) if isinstance(claim, Problem) else claim
     message = f"the title of remote job {uuid} is not this resource's, so it is not cancelled"
@@ -143,11 +150,12 @@ def connection_secret(resource: JobResource) -> str | None:
     return str(name) if name else None
 
 
-def _next_cancel(facts: Facts) -> float:
+def _next_cancel(facts: Facts, job: RemoteJob) -> float:
     """When the cancel is to be repeated (D4): 2 to 30 s after the last one, at once if there was none."""
     if facts.memory.cancels == 0:
         return facts.now
-    return facts.memory.last_cancel + CANCEL_DELAYS[min(facts.memory.cancels, len(CANCEL_DELAYS)) - 1]
+    step = facts.memory.cancels + (BEGUN_STEPS if job.status == ENDING_STATUS else 0)
+    return facts.memory.last_cancel + CANCEL_DELAYS[min(step, len(CANCEL_DELAYS)) - 1]
 
 
 def _unreachable(facts: Facts) -> Rest:

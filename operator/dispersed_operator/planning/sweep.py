@@ -21,14 +21,13 @@ from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.naming import ParsedTitle
 from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.orphan import SPARING, OrphanDecision, OrphanPolicy, orphan_name
-from dispersed_operator.model.remote import RemoteJob
+from dispersed_operator.model.remote import ENDING_STATUS, RemoteJob
 from dispersed_operator.planning.identity import cancel_identities
 from dispersed_operator.planning.matching import created_in_window
 
 ORPHAN_AGE_SECONDS = 900
 LEAST_CAP = 5
 CAP_SHARE = 10  # one in ten
-ENDING_STATUS = "CANCELLING"
 
 
 class Standing(StrEnum):

@@ -93,7 +93,7 @@ def plan_tracking(resource: JobResource, facts: Facts) -> Action:
         return Rest(Kept(), FIRST_POLL_SECONDS)
     job = facts.job or facts.snapshot_job
     runs = facts.runs if facts.runs is not None else facts.snapshot_runs
-    if job is None or runs is None or (facts.job is None and (job.terminal or facts.forced)):
+    if job is None or runs is None or (facts.runs is None and (job.terminal or facts.forced)):
         return ReadJob(uuid)
     if facts.job is None and _lost_a_run(resource, runs):
         return ReadJob(uuid)

@@ -164,9 +164,10 @@ class ReadListing:
 
 @dataclass(frozen=True, slots=True)
 class ReadJob:
-    """GET the job, and its runs."""
+    """GET the job and its runs; without `runs` those of a job that is over only."""
 
     uuid: str
+    runs: bool = True
 
 
 @dataclass(frozen=True, slots=True)

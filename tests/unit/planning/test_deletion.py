@@ -89,13 +89,13 @@ def test_a_deleting_resource_without_any_trace_of_us_is_none_of_our_business() -
 def test_what_holds_back_a_create_does_not_hold_back_a_deletion(
     builder: JobBuilder, given: Facts, because: str
 ) -> None:
-    assert plan_job(builder.resource, given) == ReadJob(JOB), because
+    assert plan_job(builder.resource, given) == ReadJob(JOB, runs=False), because
 
 
 @pytest.mark.failure_mode(71)
 def test_a_deletion_runs_on_any_trace_though_the_finalizer_was_stripped() -> None:
     stripped = GOING.metadata(finalizers=["someone.else/hold"]).resource
-    assert plan_job(stripped, facts()) == ReadJob(JOB)
+    assert plan_job(stripped, facts()) == ReadJob(JOB, runs=False)
     assert isinstance(plan_job(stripped, facts(**reads(RUNNING, [a_run()]))), CancelJob)
     assert plan_job(stripped, facts(**reads(ENDED, [ENDED_RUN]))) == Rest(None), "there is nothing left to remove"
 
@@ -215,9 +215,32 @@ def test_a_fresh_failure_with_remote_retries_left_is_waited_out(
     assert isinstance(action, expected), because
 
 
-@pytest.mark.parametrize("changes", [{"job": None}, {"job": RUNNING, "runs": None}, {"job": stranger(), "runs": ()}])
+@pytest.mark.parametrize("changes", [{"job": None}, {"job": stranger(), "runs": ()}])
 def test_what_was_not_read_in_this_pass_is_read(changes: dict[str, Any]) -> None:
-    assert plan_job(GOING.resource, facts(**changes)) == ReadJob(JOB)
+    assert plan_job(GOING.resource, facts(**changes)) == ReadJob(JOB, runs=False)
+
+
+def test_runs_matter_only_once_the_job_is_over() -> None:
+    live, over = facts(job=RUNNING, runs=None), facts(job=a_row(status="CANCELLED"), runs=None)
+    assert plan_job(GOING.resource, live) == CancelJob(JOB, "DispersedJob deleted")
+    assert plan_job(GOING.resource, over) == ReadJob(JOB)
+
+
+def test_the_first_second_after_a_cancel_belongs_to_what_still_has_to_be_cancelled() -> None:
+    sent = memory(cancels=1, last_cancel=MONOTONIC - 0.5)
+    assert plan_job(GOING.resource, facts(memory=sent)) == Rest(None, 0.5)
+    later = memory(cancels=1, last_cancel=MONOTONIC - 1.0)
+    assert plan_job(GOING.resource, facts(memory=later)) == ReadJob(JOB, runs=False)
+
+
+@pytest.mark.failure_mode(25)
+def test_a_cancel_that_the_service_works_on_is_repeated_later_than_one_that_was_lost() -> None:
+    def due(status: str, since: float) -> bool:
+        sent = memory(cancels=1, last_cancel=MONOTONIC - since)
+        return isinstance(plan_job(GOING.resource, facts(memory=sent, job=a_row(status=status))), CancelJob)
+
+    assert (due("RUNNING", 1.9), due("RUNNING", 2.1)) == (False, True)
+    assert (due("CANCELLING", 7.9), due("CANCELLING", 8.1)) == (False, True)
 
 
 @pytest.mark.failure_mode(23)

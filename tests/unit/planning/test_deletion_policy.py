@@ -83,7 +83,7 @@ def test_an_unknown_create_is_settled_first() -> None:
 
 
 def test_whether_the_job_lives_must_be_known() -> None:
-    assert plan_job(going().resource, facts()) == ReadJob(JOB)
+    assert plan_job(going().resource, facts()) == ReadJob(JOB, runs=False)
     stuck = plan_job(going().resource, facts(account=closed_account()))
     assert isinstance(stuck, Rest)
     assert isinstance(stuck.situation, Situation)

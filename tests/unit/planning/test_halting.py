@@ -130,7 +130,7 @@ def test_a_live_job_is_ended_and_only_its_verified_end_is_a_suspension() -> None
 def test_the_poll_is_enough_to_begin_but_the_cancel_waits_for_a_read_of_its_own() -> None:
     polled = facts(snapshot_job=RUNNING, snapshot_runs=(a_run(),))
     assert isinstance(plan_job(created(SUSPEND).resource, polled), RecordEnding)
-    assert plan_job(created(SUSPEND, **ENDING).resource, polled) == ReadJob(JOB)
+    assert plan_job(created(SUSPEND, **ENDING).resource, polled) == ReadJob(JOB, runs=False)
 
 
 def test_a_suspension_that_is_taken_back_halfway_is_carried_out_and_leads_to_a_new_attempt() -> None:
@@ -213,7 +213,7 @@ def test_a_suspended_resource_rests_without_any_call_in_the_same_words() -> None
 
 def test_a_job_that_is_said_to_be_over_but_lives_is_ended_again() -> None:
     seen = facts(snapshot_job=RUNNING, snapshot_runs=(a_run(),))
-    assert plan_job(over(SUSPEND).resource, seen) == ReadJob(JOB)
+    assert plan_job(over(SUSPEND).resource, seen) == ReadJob(JOB, runs=False)
     read = facts(**reads(RUNNING, [a_run()]), snapshot_job=RUNNING, snapshot_runs=(a_run(),))
     assert isinstance(plan_job(over(SUSPEND).resource, read), CancelJob)
     assert isinstance(plan_job(over(BATCH).resource, facts(**reads(RUNNING, [a_run()]))), CancelJob)
@@ -222,7 +222,7 @@ def test_a_job_that_is_said_to_be_over_but_lives_is_ended_again() -> None:
 @pytest.mark.failure_mode(53)
 def test_a_resume_verifies_the_end_anew_and_then_is_a_new_attempt_from_c0() -> None:
     resumed = over().resource
-    assert plan_job(resumed, facts()) == ReadJob(JOB)
+    assert plan_job(resumed, facts()) == ReadJob(JOB, runs=False)
     ended = reads(CANCELLED, [ENDED_RUN])
     listing = plan_job(resumed, facts(**ended))
     assert isinstance(listing, ReadListing)
@@ -318,7 +318,7 @@ def test_a_deletion_reads_the_suspended_job_itself_even_if_nothing_newer_was_cre
         listing=a_listing(date=late, page_size=50),
     )
     stripped = a_job().held().record(locked=False, ended=True, **ENDING).deleting()
-    assert plan_job(stripped.resource, given) == ReadJob(JOB)
+    assert plan_job(stripped.resource, given) == ReadJob(JOB, runs=False)
 
 
 @pytest.mark.parametrize("record", [{"uuid": None, "state": "Refused"}, {"ended": True, "locked": False, **ENDING}])

@@ -124,7 +124,7 @@ def test_a_resume_that_has_no_money_left_makes_no_attempt_until_the_limit_is_rai
     )
     assert "2.5000" in said.message
     raised = over(limited(maxCostUSD="2.51")).status(costUSD="2.5000")
-    assert plan_job(raised.resource, facts()) == ReadJob(JOB)
+    assert plan_job(raised.resource, facts()) == ReadJob(JOB, runs=False)
 
 
 def test_a_job_of_ours_that_is_adopted_cancelled_for_a_limit_is_not_called_cancelled_by_others() -> None:

@@ -267,7 +267,7 @@ def test_a_deleted_clone_settles_its_own_creates_and_cancels_nothing_of_the_orig
 def test_a_deleted_object_with_a_record_of_an_unknown_owner_stays_until_that_job_ends() -> None:
     doomed = STATUS_ONLY.deleting().resource
     dead = seen(NEIGHBOURS_TOKEN, DEAD)
-    assert plan_job(doomed, facts(memory=dead)) == ReadJob(JOB)
+    assert plan_job(doomed, facts(memory=dead)) == ReadJob(JOB, runs=False)
     action = plan_job(doomed, facts(memory=dead, **reads(a_row(identity=NEIGHBOUR, status="RUNNING"), [a_run()])))
     assert ambiguous(action)
 
