@@ -184,6 +184,8 @@ def _delete(stage: Stage, chosen: dict[str, str], size: int) -> Figures:
         asked = stage.cluster.delete(chosen)
         stage.wait_for(cancelled, seconds=patience(size), every=pace(len(chosen)))
         waited, missing = distances(asked, received, now=time.time())
+        # Whoever verifies the end pays for it after the cancel.
+        stage.wait_for(lambda: chosen.keys().isdisjoint(stage.cluster.jobs()), seconds=patience(size), every=pace(size))
         time.sleep(_AFTERMATH_SECONDS)
         used, called = stage.cpu() - cpu, stage.calls() - calls
     return spread("delete_to_cancel", waited) | {
