@@ -28,10 +28,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Live(Generic[R]):
-    """The live rows of one list, each once, and how many pages were read for them."""
+    """The live rows of one list, each once, and how many pages were read for them. `total`: how many rows there are as
+    the service tells it; None if it tells none, or if all were read and it was wrong."""
 
     rows: tuple[R, ...]
     pages: int
+    total: int | None = None
 
 
 async def live_jobs(
@@ -51,7 +53,7 @@ async def live_jobs(
         )
 
     found = await _read(read_page, abreast=abreast, most=most, enough=enough)
-    return Live(tuple(job for job in found.rows if not job.terminal), found.pages)
+    return Live(tuple(job for job in found.rows if not job.terminal), found.pages, found.total)
 
 
 async def live_runs(
@@ -96,7 +98,7 @@ async def _read(
     """All pages of a filtered list, de-duplicated; a page that fails fails the whole.
 
     Neither a short page alone ends the list, for the service may clamp the page size, nor a `total` that a full first
-    page fits, for it may count that page only.
+    page fits or more rows than it: it may count one page only.
     """
     rows: dict[str, R] = {}
     expected = number = 0
@@ -105,14 +107,14 @@ async def _read(
         for number, page in zip(batch, await side_by_side(read_page, batch), strict=True):
             before = len(rows)
             rows.update({row.uuid: row for row in page.rows})
-            all_seen = page.total is not None and len(rows) >= page.total and (page.short or number > 1)
+            all_seen = len(rows) == page.total and (page.short or number > 1)
             over = all_seen or len(rows) == before
             if number == 1 and page.rows and page.total is not None:
                 expected = -(-page.total // len(page.rows))
-        if over or enough(rows.keys()):
-            return Live(tuple(rows.values()), number)
-    if most < MAX_PAGES:
-        return Live(tuple(rows.values()), number)
+        if over:
+            return Live(tuple(rows.values()), number, page.total if page.total == len(rows) else None)
+        if enough(rows.keys()) or (number == most < MAX_PAGES):
+            return Live(tuple(rows.values()), number, page.total)
     raise MalformedAnswer("the list of live rows never ends")
 
 

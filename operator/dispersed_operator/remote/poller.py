@@ -2,8 +2,8 @@
 
 Why it exists: freshness for any number of jobs at a cost that does not grow with each of them (docs/polling.md has the
 formula). A whole poll reads every page of the live jobs; the runs are read with it where jobs are on their way, and all
-of them once a minute. Between whole polls of a long list, a glance reads the newest pages only: jobs that start are
-there.
+of them once a minute or less often. Between whole polls of a long list, a glance reads the newest pages only: jobs that
+start are there, and the total tells of jobs that ended. While it stands still, whole polls are further apart.
 
 Invariants: a poll that fails in any page changes nothing; only a whole poll says that a job is absent; an account
 without tracked jobs is not asked at all; `Retry-After` outranks every wish to poll soon; whole polls of a list of any
@@ -29,10 +29,14 @@ PAGES_ABREAST = 4
 """Pages read at once at most; and never more than a quarter of what the limiter lets through, so that creates and
 cancels find room."""
 CALLS_PER_SECOND = 8.0
+CALM_CALLS_PER_SECOND = 3.0
+"""While no job starts or stops and their number is what it was: nothing that is awaited can show."""
 SHORT_PAGES = 2
 """A list of so many pages is always read whole; a glance at a longer one reads so many."""
 RUNS_SECONDS = 60.0
-"""Runs of a long list are read at least so often, for what shows in no job's row: a run that took another's place."""
+RUNS_POLLS = 5
+"""Runs of a long list are read so often, or with every fifth calm poll if that is less often, for what shows in no
+job's row: a run that took another's place."""
 HURRIED_SHARE = 3
 """So many times as often, jobs that start or stop are looked at."""
 _LONGEST_BACKOFF = 300.0
@@ -84,7 +88,8 @@ class AccountPoller:
         self._job_rows = job_rows()
         self._run_rows = run_rows()
         self._pages = 0
-        self._whole_due = float("-inf")
+        self._counted: int | None = None
+        self._whole_due = self._whole_possible = float("-inf")
         self._runs_due = float("-inf")
 
     def wake(self) -> None:
@@ -119,7 +124,7 @@ class AccountPoller:
             self._run_rows.start_over()
             runs, runs_of = await live_runs(self._client, abreast=self._abreast, read=self._run_rows.read_page), None
             self._run_rows.settle({run.uuid for run in runs.rows})
-            self._runs_due = seen + RUNS_SECONDS
+            self._runs_due = seen + max(RUNS_SECONDS, RUNS_POLLS * jobs.pages / CALM_CALLS_PER_SECOND)
         else:
             runs, runs_of = await self._runs_of(moving), moving
         changed = self._view.update_jobs(jobs.rows, runs.rows, tracked=tracked, seen=seen, runs_of=runs_of)
@@ -127,13 +132,15 @@ class AccountPoller:
         vanished = self._view.vanished(tracked)
         changed |= vanished - self._vanished  # once: whoever reads such a job decides when to read it again
         self._vanished = vanished
+        self._counted = jobs.total
         self._pace(seen, jobs.pages, jobs.pages + runs.pages)
         if changed:
             self._on_change(changed)
 
     async def glance(self) -> None:
         """A look at the newest pages, for jobs that start or stop; it ends where the last of them was seen. What it
-        does not show is not absent. Raises RemoteError and changes nothing then."""
+        does not show is not absent. If there are more jobs than before, or fewer, a whole poll is due. Raises
+        RemoteError and changes nothing then."""
         seen = self._monotonic()
         tracked, sought = frozenset(self._tracked()), frozenset(self._hurried())
         jobs = await live_jobs(
@@ -145,6 +152,8 @@ class AccountPoller:
             moving = frozenset(run.job_uuid for run in runs.rows)
         else:
             runs = await self._runs_of(moving)
+        if jobs.total != self._counted:
+            self._whole_due = min(self._whole_due, self._whole_possible)
         changed = self._view.update_jobs(jobs.rows, runs.rows, tracked=tracked, seen=seen, runs_of=moving, whole=False)
         if changed:
             self._on_change(changed)
@@ -172,11 +181,13 @@ class AccountPoller:
         return max(1, min(PAGES_ABREAST, self._client.limiter.allowed // 4))
 
     def _pace(self, begun: float, pages: int, calls: int) -> None:
-        """When the next whole poll is due after one that has just ended."""
+        """When the next whole poll is possible, and when it is due, after one that has just ended."""
         now = self._monotonic()
         self._pages = pages
         apart = max(self._jittered(self._interval()), calls / CALLS_PER_SECOND)
-        self._whole_due = max(begun + apart, now + (now - begun))
+        self._whole_due = self._whole_possible = max(begun + apart, now + (now - begun))
+        if self._counted is not None and not self._hurried():
+            self._whole_due = max(self._whole_possible, begun + calls / CALM_CALLS_PER_SECOND)
 
     def _until_next(self, begun: float) -> float:
         """Seconds to rest after a poll that went well, or was not needed."""
@@ -187,7 +198,8 @@ class AccountPoller:
         soon = max(begun + self._jittered(pace), now + (now - begun))
         if self._pages <= SHORT_PAGES:
             return soon - now
-        return max(0.0, (min(soon, self._whole_due) if hurried else self._whole_due) - now)
+        glances = hurried or self._whole_due - soon > pace / 2  # else the poll comes soon enough
+        return max(0.0, (min(soon, self._whole_due) if glances else self._whole_due) - now)
 
     def _glance_will_do(self) -> bool:
         return self._pages > SHORT_PAGES and self._monotonic() < self._whole_due

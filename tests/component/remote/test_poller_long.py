@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dispersed_operator.errors import RemoteError
-from dispersed_operator.remote.poller import CALLS_PER_SECOND, RUNS_SECONDS, AccountPoller
+from dispersed_operator.remote.poller import CALLS_PER_SECOND, CALM_CALLS_PER_SECOND, RUNS_SECONDS, AccountPoller
 from dispersed_operator.remote.view import RemoteView
 
 from .conftest import Bench, until
@@ -170,16 +170,65 @@ async def test_polls_that_take_long_rest_as_long(bench: Bench) -> None:
     await asyncio.wait({task})
 
 
-async def test_the_pace_of_whole_polls_is_bounded_by_their_calls(bench: Bench) -> None:
-    """Ten thousand jobs are four hundred calls: at the default interval that would be one call each 37 ms for ever."""
+MANY_CALLS = 2 * COUNT
+"""Of a whole poll with runs where a page has one row. Ten thousand jobs are four hundred calls: at the default interval
+that would be one call each 37 ms for ever."""
+
+
+async def _until_the_second_whole_poll(desk: Desk) -> float:
+    """After how many seconds it came, with nothing but glances before."""
+    task = asyncio.create_task(desk.poller.run())
+    await until(lambda: desk.sleeps)
+    begun = desk.now
+    while desk.whole_polls == 1:
+        await _pass_a_rest(desk)
+    task.cancel()
+    await asyncio.wait({task})
+    assert desk.errors == []
+    return desk.now - begun
+
+
+async def _pass_a_rest(desk: Desk) -> None:
+    slept = len(desk.sleeps)
+    desk.pass_time(desk.sleeps[-1])
+    await until(lambda: len(desk.sleeps) > slept)
+
+
+async def test_whole_polls_of_a_long_list_that_stands_still_are_far_apart(bench: Bench) -> None:
+    desk = Desk(bench)
+    bench.simulator.control.switch(largest_page=1)
+    assert await _until_the_second_whole_poll(desk) == pytest.approx(MANY_CALLS / CALM_CALLS_PER_SECOND)
+    assert desk.sleeps[0] == 15.0, "a glance each interval"
+
+
+async def test_a_glance_that_counts_fewer_jobs_brings_the_next_whole_poll_forward(bench: Bench) -> None:
     desk = Desk(bench)
     bench.simulator.control.switch(largest_page=1)
     task = asyncio.create_task(desk.poller.run())
     await until(lambda: desk.sleeps)
-    assert desk.sleeps == [pytest.approx(2 * COUNT / CALLS_PER_SECOND)]
-    assert 2 * COUNT / CALLS_PER_SECOND > 15.0
+    begun = desk.now
+    bench.simulator.control.force_status(desk.jobs[0], "COMPLETED")
+    while desk.whole_polls == 1:
+        await _pass_a_rest(desk)
     task.cancel()
     await asyncio.wait({task})
+    assert desk.now - begun == pytest.approx(MANY_CALLS / CALLS_PER_SECOND)
+    assert desk.view.vanished(desk.jobs) == {desk.jobs[0]}
+
+
+async def test_a_total_that_counts_the_page_only_slows_nothing_down(bench: Bench) -> None:
+    desk = Desk(bench)
+    bench.simulator.control.switch(largest_page=1, total_counts="page")
+    with_last_pages = MANY_CALLS + 2  # an empty one ends each list
+    assert await _until_the_second_whole_poll(desk) == pytest.approx(with_last_pages / CALLS_PER_SECOND)
+    assert desk.view.vanished(desk.jobs) == frozenset(), "every page was read"
+
+
+async def test_while_a_job_starts_whole_polls_are_as_close_as_their_calls_allow(bench: Bench) -> None:
+    desk = Desk(bench)
+    bench.simulator.control.switch(largest_page=1)
+    desk.start(desk.jobs[0])
+    assert await _until_the_second_whole_poll(desk) == pytest.approx(MANY_CALLS / CALLS_PER_SECOND)
 
 
 async def test_a_page_that_fails_changes_nothing_and_the_next_poll_brings_it(bench: Bench) -> None:
