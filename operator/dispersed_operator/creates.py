@@ -170,7 +170,7 @@ class Creates:
             status = project(recorded, situation, wall=self._wall(), server_time=server_time, cost_due=True)
         # Before the write: if its answer is lost, the duplicates are still known.
         work.memory = replace(work.memory, extras=tuple(dict.fromkeys((*work.memory.extras, *action.extras))))
-        work.resource = await self._statuses.replace(resource, status, silently=True)
+        work.resource = await self._statuses.replace(resource, status, silently=not action.adopted)
         work.forget_reads()
         if not action.adopted and job is not None and _is_telling(job):
             work.job, work.runs = job, ()
