@@ -170,7 +170,7 @@ class Creates:
             status = project(recorded, situation, wall=self._wall(), server_time=server_time, cost_due=True)
         # Before the write: if its answer is lost, the duplicates are still known.
         work.memory = replace(work.memory, extras=tuple(dict.fromkeys((*work.memory.extras, *action.extras))))
-        work.resource = await self._statuses.replace(resource, status, silently=not action.adopted)
+        work.resource = await self._statuses.replace(resource, status, silently=_is_plain(action))
         work.forget_reads()
         if not action.adopted and job is not None and _is_telling(job):
             work.job, work.runs = job, ()
@@ -195,6 +195,11 @@ class Creates:
 def _is_telling(job: RemoteJob) -> bool:
     """Whether an answer says enough of a live job to be shown; a bare uuid does not."""
     return bool(job.title) and not job.terminal
+
+
+def _is_plain(action: RecordCreate) -> bool:
+    """Whether the job was created and waits, as new ones do: then the Event of its creation says all."""
+    return not action.adopted and (action.job is None or action.job.status == "PENDING")
 
 
 def _refused(work: Pass, refusal: Refusal, message: str) -> Memory:

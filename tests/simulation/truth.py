@@ -194,7 +194,7 @@ class Judge:
                 found.excused += 1
         elif keeper.uid != owner.identity.uid and owner.identity.uid not in self._copied(keeper):
             found.wrong.append(f"{keeper.key.name} records job {job.uuid} of {name}")
-        elif self._copied(keeper) and self._is_ambiguous(keeper):
+        elif keeper.uid != owner.identity.uid and self._is_ambiguous(keeper):
             found.excused += 1  # wanted or not: no title proves that the job is this object's, so a person must say so
         elif keeper.deleting or _suspended(keeper):
             found.open.append(f"{name}: job {job.uuid} lives, and its object is deleting or suspended")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dispersed_operator.model.observed import ENDINGS, JobResource
 from dispersed_operator.model.reasons import Reason
-from dispersed_operator.model.remote import ENDING_STATUS, RemoteJob
+from dispersed_operator.model.remote import ENDING_STATUS, RemoteJob, RemoteRun
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning.identity import Claimed
 from dispersed_operator.planning.missing import Gone, judge_missing
@@ -33,7 +33,7 @@ from dispersed_operator.planning.vocabulary import (
 
 CANCEL_DELAYS = (2.0, 4.0, 8.0, 16.0, 30.0)
 FIRST_LOOK_SECONDS = 1.0
-"""No job ends in less. Until then what still has to be cancelled goes first."""
+"""Hardly a job ends in less. Until then what still has to be cancelled goes first."""
 BEGUN_STEPS = 2
 """Steps of the back-off that are skipped while the service says that it is cancelling the job."""
 CANCEL_TEXTS = {ending: f"DispersedJob ended by its operator: {ending}" for ending in ENDINGS}
@@ -112,7 +112,7 @@ def stopping(resource: JobResource, facts: Facts, message: str) -> Situation:
         message=message,
         created=Created.YES if resource.job_uuid else Created.NO,
         job=facts.job if isinstance(facts.job, RemoteJob) else None,
-        runs=facts.runs,
+        runs=_seen_runs(resource, facts),
         secret_name=connection_secret(resource) if facts.secret is not SecretState.REMOVED else None,
     )
 
@@ -142,6 +142,15 @@ def stuck(problem: Problem, *, account_problem: Problem | None = None) -> Rest:
         account_problem=account_problem,
     )
     return Rest(situation, UNREACHABLE_AGAIN_SECONDS)
+
+
+def _seen_runs(resource: JobResource, facts: Facts) -> tuple[RemoteRun, ...] | None:
+    """The runs to show, and to count the cost of, while the job ends: as read, else as the poller saw them, unless it
+    saw fewer than are shown already."""
+    if facts.runs is not None:
+        return facts.runs
+    polled, shown = facts.snapshot_runs, resource.status.get("runCount")
+    return None if polled is None or (isinstance(shown, int) and len(polled) < shown) else polled
 
 
 def connection_secret(resource: JobResource) -> str | None:

@@ -30,7 +30,10 @@ PAGES_ABREAST = 4
 cancels find room."""
 CALLS_PER_SECOND = 8.0
 CALM_CALLS_PER_SECOND = 3.0
-"""While no job starts or stops and their number is what it was: nothing that is awaited can show."""
+"""While no job starts or stops and their number is what it was: nothing is awaited."""
+LONGEST_CALM = 240.0
+"""Seconds between two whole polls of a list that stands still, at most, as far as its calls allow: the alert on old
+polls speaks of 300."""
 SHORT_PAGES = 2
 """A list of so many pages is always read whole; a glance at a longer one reads so many."""
 RUNS_SECONDS = 60.0
@@ -139,8 +142,8 @@ class AccountPoller:
 
     async def glance(self) -> None:
         """A look at the newest pages, for jobs that start or stop; it ends where the last of them was seen. What it
-        does not show is not absent. If there are more jobs than before, or fewer, a whole poll is due. Raises
-        RemoteError and changes nothing then."""
+        does not show is not absent. If somebody starts or stops, or their number changed, the next whole poll comes as
+        soon as it may. Raises RemoteError and changes nothing then."""
         seen = self._monotonic()
         tracked, sought = frozenset(self._tracked()), frozenset(self._hurried())
         jobs = await live_jobs(
@@ -152,7 +155,7 @@ class AccountPoller:
             moving = frozenset(run.job_uuid for run in runs.rows)
         else:
             runs = await self._runs_of(moving)
-        if jobs.total != self._counted:
+        if sought or jobs.total != self._counted:
             self._whole_due = min(self._whole_due, self._whole_possible)
         changed = self._view.update_jobs(jobs.rows, runs.rows, tracked=tracked, seen=seen, runs_of=moving, whole=False)
         if changed:
@@ -187,7 +190,7 @@ class AccountPoller:
         apart = max(self._jittered(self._interval()), calls / CALLS_PER_SECOND)
         self._whole_due = self._whole_possible = max(begun + apart, now + (now - begun))
         if self._counted is not None and not self._hurried():
-            self._whole_due = max(self._whole_possible, begun + calls / CALM_CALLS_PER_SECOND)
+            self._whole_due = max(self._whole_possible, begun + min(calls / CALM_CALLS_PER_SECOND, LONGEST_CALM))
 
     def _until_next(self, begun: float) -> float:
         """Seconds to rest after a poll that went well, or was not needed."""

@@ -26,7 +26,7 @@ from dispersed_operator.remote.signing import SignedRequest
 LARGEST_ANSWER = 32 * 1024 * 1024
 IDLE_CONNECTIONS = 64
 IDLE_SECONDS = 20.0
-"""A connection outlives the pause between two polls, and no server's own limit: a request that meets its end is one
+"""A connection outlives the pause between two polls, and few servers' own limit: a request that meets its end is one
 whose outcome nobody knows. The pool asks every idle one at each request whether it still lives, so few is cheap."""
 _CLEAN = Scrubber().clean
 

@@ -1,12 +1,20 @@
 """The poller with more jobs than two pages hold: what it asks for, what it leaves out, and how often it comes."""
 
 import asyncio
+import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from dispersed_operator.errors import RemoteError
-from dispersed_operator.remote.poller import CALLS_PER_SECOND, CALM_CALLS_PER_SECOND, RUNS_SECONDS, AccountPoller
+from dispersed_operator.remote.poller import (
+    CALLS_PER_SECOND,
+    CALM_CALLS_PER_SECOND,
+    RUNS_POLLS,
+    RUNS_SECONDS,
+    AccountPoller,
+)
 from dispersed_operator.remote.view import RemoteView
 
 from .conftest import Bench, until
@@ -175,11 +183,12 @@ MANY_CALLS = 2 * COUNT
 that would be one call each 37 ms for ever."""
 
 
-async def _until_the_second_whole_poll(desk: Desk) -> float:
-    """After how many seconds it came, with nothing but glances before."""
+async def _until_the_second_whole_poll(desk: Desk, *, meanwhile: Callable[[], object] = lambda: None) -> float:
+    """After how many seconds it came, with nothing but glances before. `meanwhile` is called after the first one."""
     task = asyncio.create_task(desk.poller.run())
     await until(lambda: desk.sleeps)
     begun = desk.now
+    meanwhile()
     while desk.whole_polls == 1:
         await _pass_a_rest(desk)
     task.cancel()
@@ -204,16 +213,29 @@ async def test_whole_polls_of_a_long_list_that_stands_still_are_far_apart(bench:
 async def test_a_glance_that_counts_fewer_jobs_brings_the_next_whole_poll_forward(bench: Bench) -> None:
     desk = Desk(bench)
     bench.simulator.control.switch(largest_page=1)
-    task = asyncio.create_task(desk.poller.run())
-    await until(lambda: desk.sleeps)
-    begun = desk.now
-    bench.simulator.control.force_status(desk.jobs[0], "COMPLETED")
-    while desk.whole_polls == 1:
-        await _pass_a_rest(desk)
-    task.cancel()
-    await asyncio.wait({task})
-    assert desk.now - begun == pytest.approx(MANY_CALLS / CALLS_PER_SECOND)
+    end = functools.partial(bench.simulator.control.force_status, desk.jobs[0], "COMPLETED")
+    assert await _until_the_second_whole_poll(desk, meanwhile=end) == pytest.approx(MANY_CALLS / CALLS_PER_SECOND)
     assert desk.view.vanished(desk.jobs) == {desk.jobs[0]}
+
+
+async def test_a_job_that_begins_to_start_brings_the_next_whole_poll_forward(bench: Bench) -> None:
+    desk = Desk(bench)
+    bench.simulator.control.switch(largest_page=1)
+    start = functools.partial(desk.start, desk.jobs[0])
+    assert await _until_the_second_whole_poll(desk, meanwhile=start) == pytest.approx(MANY_CALLS / CALLS_PER_SECOND)
+
+
+async def test_the_runs_of_a_list_of_many_pages_are_a_fifth_of_what_is_read(bench: Bench) -> None:
+    desk = Desk(bench)
+    bench.simulator.control.switch(largest_page=1)
+    await desk.poller.poll()
+    desk.asked()
+    desk.pass_time(RUNS_POLLS * COUNT / CALM_CALLS_PER_SECOND - 1)
+    await desk.poller.poll()
+    assert desk.asked() == [f"/v1/jobs {COUNT}"]
+    desk.pass_time(1)
+    await desk.poller.poll()
+    assert desk.asked() == [f"/v1/jobs {COUNT}", f"/v1/job-runs {COUNT}"]
 
 
 async def test_a_total_that_counts_the_page_only_slows_nothing_down(bench: Bench) -> None:

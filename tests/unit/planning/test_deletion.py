@@ -234,6 +234,20 @@ def test_the_first_second_after_a_cancel_belongs_to_what_still_has_to_be_cancell
 
 
 @pytest.mark.failure_mode(25)
+def test_a_job_that_is_long_in_ending_goes_on_to_show_what_it_costs() -> None:
+    def shown(count: int) -> Any:
+        sent = memory(cancels=1, last_cancel=MONOTONIC - 2)
+        given = facts(memory=sent, job=a_row(status="CANCELLING"), snapshot_job=RUNNING, snapshot_runs=(a_run(),))
+        rest = plan_job(GOING.status(runCount=count).resource, given)
+        assert isinstance(rest, Rest)
+        assert isinstance(rest.situation, Situation)
+        return rest.situation.runs
+
+    assert shown(1) == (a_run(),), "as the poller saw them: the price of what they cost so far"
+    assert shown(2) is None, "but not if it saw fewer than there were"
+
+
+@pytest.mark.failure_mode(25)
 def test_a_cancel_that_the_service_works_on_is_repeated_later_than_one_that_was_lost() -> None:
     def due(status: str, since: float) -> bool:
         sent = memory(cancels=1, last_cancel=MONOTONIC - since)
