@@ -33,7 +33,7 @@ from dispersed_operator.planning.vocabulary import (
 
 CANCEL_DELAYS = (2.0, 4.0, 8.0, 16.0, 30.0)
 FIRST_LOOK_SECONDS = 1.0
-"""Hardly a job ends in less. Until then what still has to be cancelled goes first."""
+"""A cancel is not looked after at once: what still has to be cancelled goes first."""
 BEGUN_STEPS = 2
 """Steps of the back-off that are skipped while the service says that it is cancelling the job."""
 CANCEL_TEXTS = {ending: f"DispersedJob ended by its operator: {ending}" for ending in ENDINGS}
@@ -85,9 +85,9 @@ def look_at(resource: JobResource, facts: Facts, uuid: str) -> Action | Ended | 
         return verdict if not isinstance(verdict, Problem) else stuck(verdict)
     if job is None or job.uuid != uuid:
         return ReadJob(uuid, runs=False)  # what lives is ended, whatever its runs say
-    if job.terminal and runs is None:
-        return ReadJob(uuid)
-    if job.terminal and runs is not None:
+    if job.terminal:
+        if runs is None:
+            return ReadJob(uuid)
         if retry_may_follow(job, runs, resource.spec, facts):
             message = f"remote job {uuid} failed; the service may yet start it again"
             return Rest(stopping(resource, facts, message), 2.0)

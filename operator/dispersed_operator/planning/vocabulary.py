@@ -139,7 +139,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Nothing more to do now. Write `situation` if it says something new (None: this resource is none of our business).
+    """Nothing more to do now. Write `situation` if it says something new (None: there is nothing to say).
 
     Look again in `after` seconds, or only when told (None).
     """

@@ -189,7 +189,7 @@ class AccountPoller:
         self._pages = pages
         apart = max(self._jittered(self._interval()), calls / CALLS_PER_SECOND)
         self._whole_due = self._whole_possible = max(begun + apart, now + (now - begun))
-        if self._counted is not None and not self._hurried():
+        if self._counted is not None:  # whoever starts or stops is glanced at soon, which brings it forward
             self._whole_due = max(self._whole_possible, begun + min(calls / CALM_CALLS_PER_SECOND, LONGEST_CALM))
 
     def _until_next(self, begun: float) -> float:

@@ -26,8 +26,8 @@ from dispersed_operator.remote.signing import SignedRequest
 LARGEST_ANSWER = 32 * 1024 * 1024
 IDLE_CONNECTIONS = 64
 IDLE_SECONDS = 20.0
-"""A connection outlives the pause between two polls, and few servers' own limit: a request that meets its end is one
-whose outcome nobody knows. The pool asks every idle one at each request whether it still lives, so few is cheap."""
+"""A connection outlives the pause between two polls, and little more: of a request that meets its end nobody knows the
+outcome. The pool also asks every idle one at each request whether it still lives, so few are cheap."""
 _CLEAN = Scrubber().clean
 
 _MAPPING: tuple[tuple[type[Exception], type[RemoteError]], ...] = (
