@@ -56,10 +56,13 @@ def _run(wanted: argparse.Namespace) -> int:
     names = wanted.scenarios or (tuple(SCENARIOS) if wanted.full else SMALL)
     cores = meters.split_cores(frozenset(os.sched_getaffinity(0)))
     result: Path = wanted.result
+    command = "python -m benchmarks " + " ".join(sys.argv[1:])
+    conditions = run.conditions(cores, wanted.latency_ms)
     if wanted.resume and result.exists():
         ledger = read_ledger(result)
+        ledger.go_on(command, conditions)
     else:
-        ledger = Ledger("python -m benchmarks " + " ".join(sys.argv[1:]), run.conditions(cores, wanted.latency_ms))
+        ledger = Ledger(command, conditions)
     run.measure(
         ledger, plan(sizes, wanted.contenders, names), result=result, cores=cores, latency_ms=wanted.latency_ms,
         window=wanted.window, profile=wanted.profile,

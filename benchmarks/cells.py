@@ -54,6 +54,17 @@ class Ledger:
         found = self.cells.get(cell)
         return None if found is None else found.figures.get(name)
 
+    def go_on(self, command: str, conditions: dict[str, str]) -> None:
+        """The same run goes on, perhaps on another day and with a command that names other cells. Raises ValueError
+        where the machine or the service is another, because then no ratio would mean anything."""
+        changed = [name for name, value in conditions.items() if name != "date" and self.conditions.get(name) != value]
+        if changed:
+            raise ValueError(f"this run was made with another {' and '.join(changed)}: begin a new one")
+        if command not in self.command.split("; "):
+            self.command += f"; {command}"
+        if conditions["date"] not in self.conditions["date"]:
+            self.conditions["date"] += f", {conditions['date']}"
+
     def write(self, path: Path) -> None:
         """Write all of it; a reader never sees half a file."""
         rows = [

@@ -32,6 +32,7 @@ from dispersed_operator.remote.transport import build_http_client
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.sweep_cancels import SweepCancels
+from dispersed_operator.sweep_reads import SweepReads
 from dispersed_operator.sweeper import LookFor, Sweeper, SweepSettings
 from dispersed_operator.telemetry.health import HealthServer, LoopLag, must_be_younger, must_hold
 from dispersed_operator.telemetry.metrics import Metrics
@@ -231,9 +232,10 @@ def build_sweeper(
             interval=settings.sweep_seconds,
         ),
         book=book,
-        kube=kube,
+        reads=SweepReads(
+            kube=kube, store=store, orphans=orphans, cluster_id=cluster_id, namespaces=settings.namespaces or None
+        ),
         store=store,
-        orphans=orphans,
         keeper=keeper,
         cancels=SweepCancels(kube=kube, orphans=orphans, keeper=keeper, statuses=statuses, metrics=metrics),
         metrics=metrics,

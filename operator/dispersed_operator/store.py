@@ -119,6 +119,11 @@ class ResourceStore:
         """Whether there is a body."""
         return key in self._kinds[key.kind].held
 
+    def amount(self, kind: Kind, namespace: str | None = None) -> int:
+        """How many resources of a kind are held, of all namespaces or of one."""
+        held = self._kinds[kind].held
+        return len(held) if namespace is None else sum(key.namespace == namespace for key in held)
+
     def readings(self, kind: Kind) -> tuple[Reading, ...]:
         """All resources of a kind as they are held."""
         return tuple(self._kinds[kind].held.values())

@@ -1,9 +1,8 @@
 """The sweep: what lives remotely is compared with what the resources want, account by account, again and again.
 
 It finds what no event ever will: a job whose resource vanished with its finalizer stripped, a request that was carried
-out after its absence was proven, a copy that a proxy made. The order is the argument: the remote listing first, then a
-LIST of the resources by quorum, never the store; without both there is no verdict. Verdicts are made in
-`planning/sweep.py`.
+out after its absence was proven, a copy that a proxy made. The order is the argument: the remote listing first, then
+the resources (`sweep_reads.py`); without both there is no verdict. Verdicts are made in `planning/sweep.py`.
 
 Invariants: a failed read ends the sweep of that account without a verdict; each cancel is confirmed by fresh reads
 (`sweep_cancels.py`); an account that is slow or fails delays no other one; the API server going back in time ends the
@@ -20,23 +19,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dispersed_operator.accounts import AccountBook, AccountSession
-from dispersed_operator.errors import KubernetesError, RemoteError, StateLost
-from dispersed_operator.kube.client import KubeClient
-from dispersed_operator.kube.resources import DISPERSED_JOBS
+from dispersed_operator.errors import KubernetesError, RemoteError
 from dispersed_operator.model.account_names import full_name
 from dispersed_operator.model.event_reasons import EventReason
-from dispersed_operator.model.keys import Kind, ResourceKey
+from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import PendingCreate
 from dispersed_operator.model.orphan import OrphanDecision, OrphanPolicy
 from dispersed_operator.model.reading import Reading
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.orphan_keeper import OrphanKeeper, Sweep, account_names
-from dispersed_operator.orphans import Orphan, Orphans, parse_orphan
+from dispersed_operator.orphans import Orphan, parse_orphan
 from dispersed_operator.planning.sweep import FirstSight, Standing, SweepPlan, SweepRules, SweepView, plan_sweep
-from dispersed_operator.planning.sweep_bodies import concerned, possible_owners, recorded_jobs
-from dispersed_operator.remote.live import dated_live_jobs
-from dispersed_operator.store import ResourceStore, parse_version
+from dispersed_operator.planning.sweep_bodies import possible_owners, recorded_jobs
+from dispersed_operator.store import ResourceStore
 from dispersed_operator.sweep_cancels import SweepCancels
+from dispersed_operator.sweep_reads import SweepReads
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.telemetry.vocabulary import SweepResult
 
@@ -85,9 +82,8 @@ class Sweeper:
         settings: SweepSettings,
         *,
         book: AccountBook,
-        kube: KubeClient,
+        reads: SweepReads,
         store: ResourceStore,
-        orphans: Orphans,
         keeper: OrphanKeeper,
         cancels: SweepCancels,
         metrics: Metrics,
@@ -99,9 +95,8 @@ class Sweeper:
     ) -> None:
         self._settings = settings
         self._book = book
-        self._kube = kube
+        self._reads = reads
         self._store = store
-        self._orphans = orphans
         self._keeper = keeper
         self._cancels = cancels
         self._metrics = metrics
@@ -115,7 +110,6 @@ class Sweeper:
         self._woken = asyncio.Event()
         self._hurried = False
         self._under_way: dict[ResourceKey, asyncio.Task[None]] = {}
-        self._looking = asyncio.Lock()  # one LIST of all resources in memory at a time
 
     # --- when ---
 
@@ -223,13 +217,16 @@ class Sweeper:
         begun, account = self._monotonic(), self._accounts.setdefault(session.key, self._account(session.key))
         account.cancels = [at for at in account.cancels if begun - at < self._settings.interval]
         rows, server_date, history = await self._list(session, account)
-        objects = await self._objects()
+        objects = await self._reads.objects()
+        self._decisions = {name: orphan.decision for name, orphan in objects.items()}
         rules = self._rules(session)
-        plan = await self._compare(rows, server_date, objects, account, rules)
+        thorough = history is not None or any(not orphan.closed for orphan in objects.values())
+        resources = await self._reads.resources(rows, thorough=thorough)
+        plan = plan_sweep(self._view(rows, server_date, resources, objects, account), rules)
         account.sightings = plan.sightings
         self._hand_over(session, plan)
         troubles: list[KubernetesError] = []
-        if self._orphans.cluster_wide:
+        if rules.cluster_wide:
             existing = account_names((*self._accounts, *self._store.accounts()))
             sweep = Sweep(
                 session=session,
@@ -246,7 +243,8 @@ class Sweeper:
             await self._report_here(session, plan)
         if any(verdict.standing is Standing.ORPHAN for verdict in plan.cancels):
             # Telling of them took its time; whoever took one over meanwhile shall keep it.
-            again = await self._compare(rows, server_date, objects, account, rules)
+            resources = await self._reads.resources(rows, thorough=True)
+            again = plan_sweep(self._view(rows, server_date, resources, objects, account), rules)
             still = {(verdict.job.uuid, verdict.standing) for verdict in again.cancels}
             plan = replace(plan, cancels=tuple(v for v in plan.cancels if (v.job.uuid, v.standing) in still))
         troubles += await self._cancel(session, account, plan, rules)
@@ -274,48 +272,16 @@ class Sweeper:
                 troubles.append(error)
         return troubles
 
-    async def _compare(
-        self,
-        rows: tuple[RemoteJob, ...],
-        server_date: int,
-        objects: Mapping[str, Orphan],
-        account: _Account,
-        rules: SweepRules,
-    ) -> SweepPlan:
-        """The verdicts on rows that were listed before, from a LIST of the resources begun now."""
-        async with self._looking:
-            view = self._view(rows, server_date, await self._resources(rows), objects, account)
-        return plan_sweep(view, rules)
-
     async def _list(
         self, session: AccountSession, account: _Account
     ) -> tuple[tuple[RemoteJob, ...], int, tuple[RemoteJob, ...] | None]:
-        """The live jobs and the service's time; once a day from a listing without a filter, for a status that is not
-        known may be alive (failure mode 47). Then all rows are given as well."""
+        """The live jobs and the service's time; once a day from a listing without a filter. Then all rows are given as
+        well."""
         now = self._monotonic()
         if now - account.full < FULL_SECONDS:
-            rows, server_date = await dated_live_jobs(session.client)
-            return rows, server_date, None
-        listing = await session.listings.get(since=0, begun_after=now)
-        return listing.rows, listing.server_date, listing.rows
-
-    async def _objects(self) -> Mapping[str, Orphan]:
-        if not self._orphans.cluster_wide:
-            return {}
-        objects, _ = await self._orphans.list()
-        self._decisions = {name: orphan.decision for name, orphan in objects.items()}
-        return objects
-
-    async def _resources(self, rows: Collection[RemoteJob]) -> list[Reading]:
-        """What concerns these rows, by quorum. Raises StateLost if the API server is behind what it has shown."""
-        found, read = list[Reading](), concerned(rows, self._store.listed_job)
-        for namespace in self._settings.namespaces or (None,):
-            floor = self._store.highest_version(Kind.JOB)
-            items, version = await self._kube.list_each(DISPERSED_JOBS, read, namespace=namespace)
-            if parse_version(version) < floor:
-                raise StateLost("the API server listed DispersedJob at a version older than one it had shown before")
-            found += items
-        return found
+            return *(await self._reads.live_jobs(session)), None
+        rows, server_date = await self._reads.all_jobs(session, now=now)
+        return rows, server_date, rows
 
     def _view(
         self,

@@ -69,6 +69,15 @@ async def test_a_page_tells_how_many_remain(cluster: Cluster) -> None:
     assert (len(rest["items"]), rest["metadata"].get("continue", "")) == (3, "")
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_objects_are_counted(cluster: Cluster, count: int) -> None:
+    await names(cluster, count)
+    counted, listed = await cluster.kube.count(DISPERSED_JOBS, namespace=cluster.namespace)
+    items, later = await cluster.kube.list_all(DISPERSED_JOBS, namespace=cluster.namespace)
+    assert counted == count == len(items)
+    assert int(listed) <= int(later)
+
+
 async def test_a_continue_token_that_is_none_is_an_error(cluster: Cluster) -> None:
     with pytest.raises(errors.KubernetesInvalid) as caught:
         await cluster.kube.list_page(DISPERSED_JOBS, namespace=cluster.namespace, token="none")

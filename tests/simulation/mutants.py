@@ -34,6 +34,7 @@ from dispersed_operator.planning import vocabulary as say
 from dispersed_operator.planning.sweep import SweepRules, SweepView, Verdict
 from dispersed_operator.remote.outcomes import CreateOutcome, Unknown
 from dispersed_operator.sweep_cancels import SweepCancels
+from dispersed_operator.sweep_reads import SweepReads
 from dispersed_operator.sweeper import Sweeper
 from tests.simulation.process import SimulatedProcess
 from tests.simulation.world import MakeProcess
@@ -242,10 +243,10 @@ class _GreedyCancels(SweepCancels):
         await session.client.cancel_job(verdict.job.uuid, "orphan")
 
 
-class _StoredSweeper(Sweeper):
+class _StoredReads(SweepReads):
     """Takes the jobs of this shard for all that there are."""
 
-    async def _resources(self, _: Collection[RemoteJob]) -> list[Reading]:
+    async def resources(self, *_: Any, **__: Any) -> list[Reading]:
         return sorted(self._store.readings(Kind.JOB), key=lambda reading: reading.key)
 
 
@@ -253,7 +254,9 @@ class SweepByTheStore(SimulatedProcess):
     """The sweep without its LIST."""
 
     def make_sweeper(self) -> Sweeper:
-        return _rebuilt(super().make_sweeper(), _StoredSweeper)
+        sweeper = super().make_sweeper()
+        sweeper._reads = _rebuilt(sweeper._reads, _StoredReads)
+        return sweeper
 
 
 def _naturalised(row: RemoteJob, cluster_id: str) -> RemoteJob:

@@ -51,6 +51,15 @@ def test_an_older_or_equal_body_never_replaces_the_one_held(store: ResourceStore
     assert store.by_uuid("a") == {KEY}
 
 
+def test_what_is_held_is_counted_by_kind_and_namespace(store: ResourceStore) -> None:
+    store.put(KEY, body(1))
+    store.put(OTHER, body(2, key=OTHER))
+    elsewhere = ResourceKey(Kind.JOB, "team-b", "train")
+    store.put(elsewhere, body(3, key=elsewhere))
+    amounts = [store.amount(Kind.JOB), store.amount(Kind.JOB, "team"), store.amount(Kind.JOB, "team-b")]
+    assert (amounts, store.amount(Kind.ACCOUNT)) == ([3, 2, 1], 0)
+
+
 def test_versions_are_numbers_not_texts(store: ResourceStore) -> None:
     store.put(KEY, body(999))
     assert store.put(KEY, body(1000))

@@ -130,13 +130,28 @@ class KubeClient:
         deadline: float = DEADLINE,
     ) -> tuple[list[JsonObject], str, str]:
         """One page by quorum: items, the resourceVersion of the whole listing, and the token of the next page or ""."""
+        items, metadata = await self._page(res, namespace, chunk, token, deadline)
+        return items, metadata["resourceVersion"], metadata.get("continue") or ""
+
+    async def count(
+        self, res: Resource, *, namespace: str | None = None, deadline: float = DEADLINE
+    ) -> tuple[int | None, str]:
+        """How many there are, and the resourceVersion at which that was asked, by quorum; None where the server does
+        not tell. It calls the number an estimate, so it proves nothing."""
+        items, metadata = await self._page(res, namespace, 1, "", deadline)
+        rest = metadata.get("remainingItemCount", None if metadata.get("continue") else 0)
+        return (len(items) + rest if isinstance(rest, int) else None), metadata["resourceVersion"]
+
+    async def _page(
+        self, res: Resource, namespace: str | None, chunk: int, token: str, deadline: float
+    ) -> tuple[list[JsonObject], JsonObject]:
         query = {"limit": str(chunk)} | ({"continue": token} if token else {})
         answer = await self._read(res.path(namespace=namespace), query, deadline)
         metadata = answer.get("metadata") or {}
         items = answer.get("items")
         if not isinstance(items, list) or not isinstance(metadata.get("resourceVersion"), str):
             raise errors.KubernetesServerError(f"listing {res.plural}: the answer is no listing", status=200)
-        return _named(items, answer), metadata["resourceVersion"], metadata.get("continue") or ""
+        return _named(items, answer), metadata
 
     async def list_all(
         self, res: Resource, *, namespace: str | None = None, chunk: int = 500, deadline: float = LIST_DEADLINE

@@ -5,13 +5,14 @@ Invariant: what is left out here is nothing that a title of the account could be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from dispersed_operator.model import naming
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import JobResource, parse_job
 from dispersed_operator.model.reading import Body, Reading
 from dispersed_operator.model.remote import RemoteJob
+from dispersed_operator.planning.sweep import is_of_cluster
 
 
 def concerned(rows: Iterable[RemoteJob], read: Callable[[Body], Reading]) -> Callable[[Body], Reading | None]:
@@ -25,6 +26,12 @@ def concerned(rows: Iterable[RemoteJob], read: Callable[[Body], Reading]) -> Cal
         return None if is_strange else reading
 
     return read_if_concerned
+
+
+def all_claimed(rows: Iterable[RemoteJob], recorded: Callable[[str], Collection[ResourceKey]], cluster_id: str) -> bool:
+    """Whether each live job of this cluster's make is recorded by a resource: then no rule makes a suspect of any.
+    Jobs of another make are nobody's suspects (rule 6)."""
+    return all(row.terminal or recorded(row.uuid) or not is_of_cluster(row, cluster_id) for row in rows)
 
 
 def recorded_jobs(resources: Iterable[Reading]) -> dict[str, ResourceKey]:

@@ -47,9 +47,11 @@ Body = dict[str, Any]
 
 @dataclass
 class Listener(Gate):
-    """Remembers what was asked of the API server; `act` is called after each answer, `refuse` names a path to fail."""
+    """Remembers what was asked of the API server, and with which query; `act` is called after each answer, `refuse`
+    names a path to fail."""
 
     asked: list[str] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
     act: Callable[[str], None] = lambda _: None
     refuse: str = "nothing"
 
@@ -58,6 +60,7 @@ class Listener(Gate):
 
     async def after(self, sent: Sent, reply: Reply) -> Reply:
         self.asked.append(f"{sent.method} {sent.path}")
+        self.queries.append(sent.query)
         self.act(self.asked[-1])
         return reply
 
@@ -152,6 +155,21 @@ class Bench:
 
     def orphan(self, uuid: str) -> Body | None:
         return self.api.find(DISPERSED_ORPHANS, None, uuid)
+
+    def hold(self, name: str = "train") -> None:
+        """The store learns of the resource as it is."""
+        self.store.put(ResourceKey(Kind.JOB, "team-a", name), self.api.get(DISPERSED_JOBS, "team-a", name))
+
+    def listed(self) -> list[str]:
+        """The queries of the LISTs of resources since the last call."""
+        asked = [
+            query
+            for path, query in zip(self.gate.asked, self.gate.queries, strict=True)
+            if path == f"GET {DISPERSED_JOBS.path()}"
+        ]
+        self.gate.asked.clear()
+        self.gate.queries.clear()
+        return asked
 
     def make_orphan(self, name: str, *, decision: str = "Report", **status: Any) -> None:
         """A DispersedOrphan, as a person makes one or an earlier sweep left it."""

@@ -33,6 +33,19 @@ def test_a_result_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
+def test_a_run_that_goes_on_says_by_which_commands_and_on_which_days_it_was_made() -> None:
+    run = Ledger("first", {"date": "2026-11-29", "machine": "2 cores"})
+    for _ in range(2):
+        run.go_on("second", {"date": "2026-11-30", "machine": "2 cores"})
+    assert run == Ledger("first; second", {"date": "2026-11-29, 2026-11-30", "machine": "2 cores"})
+
+
+def test_a_run_does_not_go_on_on_another_machine() -> None:
+    run = Ledger("first", {"date": "2026-11-29", "machine": "2 cores", "service": "fast"})
+    with pytest.raises(ValueError, match="another machine and service"):
+        run.go_on("second", {"date": "2026-11-29", "machine": "4 cores", "service": "slow"})
+
+
 def test_a_figure_that_was_not_measured_is_none() -> None:
     assert ledger().figure(DONE, "cpu_per_create_ms") == 2.5
     assert ledger().figure(DONE, "missing") is None
