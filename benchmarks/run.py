@@ -16,8 +16,9 @@ import httpx
 
 from benchmarks import meters
 from benchmarks.cells import Cell, Ledger, Measurement
+from benchmarks.figures import rounded
 from benchmarks.plans import SCENARIOS
-from benchmarks.stage import Stage, StageError
+from benchmarks.stage import NeverAtRest, Stage, StageError
 
 MOST_ATTEMPTS = 2
 """How often a cell is tried, each time on another stage."""
@@ -52,26 +53,35 @@ def measure(
         while missing := ledger.missing(wanted):
             say(f"{contender}, {size} resources: a new stage ({len(missing)} cells to measure)")
             with Stage(contender, cores, latency_ms=latency_ms, window=window) as stage:
-                for cell in missing:
-                    found = _measured(stage, cell, failed, profile)
-                    if found is not None:
-                        ledger.cells[cell] = found
-                        ledger.write(result)
-                    if found is None or not found.figures:
-                        break  # this stage is broken
+                try:
+                    for cell in missing:
+                        found = _measured(stage, cell, failed, profile)
+                        if found is not None:
+                            ledger.cells[cell] = found
+                            ledger.write(result)
+                        if found is None or not found.figures:
+                            break  # this stage is broken
+                except NeverAtRest as error:
+                    say(f"{contender}, {size} resources: {error}")
+                    ledger.cells |= {cell: Measurement({}, 0.0, (str(error),)) for cell in ledger.missing(wanted)}
+                    ledger.write(result)
 
 
 def _measured(stage: Stage, cell: Cell, failed: Counter[Cell], profile: Path | None) -> Measurement | None:
-    """One cell; None if it has to be tried again on another stage, without figures if it never came to an end."""
+    """One cell; None if it has to be tried again on another stage, without figures if it never came to an end. Raises
+    NeverAtRest."""
     begun, pid = time.monotonic(), stage.contender.pid
     starved = meters.starved_seconds(pid)
     try:
         name = f"{cell.contender}-{cell.size}-{cell.scenario}.txt"
         stage.profile = None if profile is None else profile / name
         figures = SCENARIOS[cell.scenario](stage, cell.size)
+        figures = {"memory_peak_mib": rounded(meters.peak_mib(stage.contender.pid), 1)} | figures
         if stage.contender.pid != pid:
             starved = 0.0  # a new process has a meter of its own
         lost = meters.starved_seconds(stage.contender.pid) - starved
+    except NeverAtRest:
+        raise
     except TROUBLES as error:
         failed[cell] += 1
         say(f"{cell}: {type(error).__name__} {error}")

@@ -38,6 +38,10 @@ class StageError(Exception):
     """The contender ended, or the stage did not come to rest; nothing more can be measured on it."""
 
 
+class NeverAtRest(StageError):
+    """The contender did not come to rest with so many resources, so nothing that begins at rest can be measured."""
+
+
 class Stage:
     """Use as a context manager. The service waits `latency_ms` before every answer; a rest is looked at for `window`
     seconds, and longer with many resources."""
@@ -157,13 +161,14 @@ class Stage:
         return found
 
     def ensure(self, size: int) -> dict[str, str]:
-        """So many resources whose jobs run, and no others; name to uuid."""
+        """So many resources whose jobs run, and no others; name to uuid. Raises NeverAtRest."""
         over = [name for name, status in self.cluster.jobs().items() if status.get("phase") in ENDED_PHASES]
         self.cluster.delete(over)
         missing = size - len(self.live())
         if missing > 0:
             self.cluster.create(self.new_names(missing))
-        self.wait(lambda: self.at_rest(size), what="all jobs run", seconds=patience(size), every=pace(size))
+        if not self.wait_for(lambda: self.at_rest(size), seconds=patience(size), every=pace(size)):
+            raise NeverAtRest(f"in {patience(size):.0f} s not all of {size} jobs came to run")
         return self.live()
 
     def at_rest(self, at_least: int) -> bool:

@@ -121,11 +121,16 @@ class SimulatedProcess:
             await session.close()
 
     def terminate(self) -> None:
-        """Begin an orderly stop; the process is dead when it is over."""
-        if self.alive and self.ready:
-            self.given.trace("SIGTERM")
-            task = self.loop.create_task(self.stop(), context=self.context())
-            task.add_done_callback(lambda _: self._die())
+        """Begin an orderly stop; the process is dead when it is over. One that is not ready has nothing to put in
+        order."""
+        if not self.alive:
+            return
+        self.given.trace("SIGTERM")
+        if not self.ready:
+            self._die()
+            return
+        task = self.loop.create_task(self.stop(), context=self.context())
+        task.add_done_callback(lambda _: self._die())
 
     def deliver(self, event_type: str | None, body: dict[str, Any]) -> None:
         """An event of the watch; to be called in this process's context."""

@@ -3,7 +3,7 @@
 Why it exists: freshness for any number of jobs at a cost that does not grow with each of them (docs/polling.md has the
 formula). A whole poll reads every page of the live jobs; the runs are read with it where jobs are on their way, and all
 of them once a minute or less often. Between whole polls of a long list, a glance reads the newest pages only: jobs that
-start are there, and the total tells of jobs that ended. While it stands still, whole polls are further apart.
+start are there, and a total that fell tells of jobs that ended. While it stands still, whole polls are further apart.
 
 Invariants: a poll that fails in any page changes nothing; only a whole poll says that a job is absent; an account
 without tracked jobs is not asked at all; `Retry-After` outranks every wish to poll soon; whole polls of a list of any
@@ -41,7 +41,9 @@ RUNS_POLLS = 5
 """Runs of a long list are read so often, or with every fifth calm poll if that is less often, for what shows in no
 job's row: a run that took another's place."""
 HURRIED_SHARE = 3
-"""So many times as often, jobs that start or stop are looked at."""
+"""So many times as often, jobs that start or stop are looked at, and a long list is glanced at."""
+ENDED_SHARE = 2
+"""Where jobs have ended, the next whole poll may come so many times as soon."""
 _LONGEST_BACKOFF = 300.0
 
 
@@ -92,7 +94,7 @@ class AccountPoller:
         self._run_rows = run_rows()
         self._pages = 0
         self._counted: int | None = None
-        self._whole_due = self._whole_possible = float("-inf")
+        self._whole_due = self._whole_possible = self._whole_possible_for_ended = float("-inf")
         self._runs_due = float("-inf")
 
     def wake(self) -> None:
@@ -143,7 +145,7 @@ class AccountPoller:
     async def glance(self) -> None:
         """A look at the newest pages, for jobs that start or stop; it ends where the last of them was seen. What it
         does not show is not absent. If somebody starts or stops, or their number changed, the next whole poll comes as
-        soon as it may. Raises RemoteError and changes nothing then."""
+        soon as it may, and sooner if there are fewer. Raises RemoteError and changes nothing then."""
         seen = self._monotonic()
         tracked, sought = frozenset(self._tracked()), frozenset(self._hurried())
         jobs = await live_jobs(
@@ -155,7 +157,9 @@ class AccountPoller:
             moving = frozenset(run.job_uuid for run in runs.rows)
         else:
             runs = await self._runs_of(moving)
-        if sought or jobs.total != self._counted:
+        if self._counted is not None and jobs.total is not None and jobs.total < self._counted:
+            self._whole_due = min(self._whole_due, self._whole_possible_for_ended)
+        elif sought or jobs.total != self._counted:
             self._whole_due = min(self._whole_due, self._whole_possible)
         changed = self._view.update_jobs(jobs.rows, runs.rows, tracked=tracked, seen=seen, runs_of=moving, whole=False)
         if changed:
@@ -187,19 +191,20 @@ class AccountPoller:
         """When the next whole poll is possible, and when it is due, after one that has just ended."""
         now = self._monotonic()
         self._pages = pages
-        apart = max(self._jittered(self._interval()), calls / CALLS_PER_SECOND)
-        self._whole_due = self._whole_possible = max(begun + apart, now + (now - begun))
+        interval, apart, rested = self._jittered(self._interval()), calls / CALLS_PER_SECOND, now + (now - begun)
+        self._whole_possible_for_ended = max(begun + max(interval / ENDED_SHARE, apart), rested)
+        self._whole_due = self._whole_possible = max(begun + max(interval, apart), rested)
         if self._counted is not None:  # whoever starts or stops is glanced at soon, which brings it forward
             self._whole_due = max(self._whole_possible, begun + min(calls / CALM_CALLS_PER_SECOND, LONGEST_CALM))
 
     def _until_next(self, begun: float) -> float:
         """Seconds to rest after a poll that went well, or was not needed."""
         now, pace = self._monotonic(), self._interval()
-        hurried = bool(self._hurried())
-        if hurried:
+        short, hurried = self._pages <= SHORT_PAGES, bool(self._hurried())
+        if hurried or not short:
             pace = max(self._shortest_gap, pace / HURRIED_SHARE)
         soon = max(begun + self._jittered(pace), now + (now - begun))
-        if self._pages <= SHORT_PAGES:
+        if short:
             return soon - now
         glances = hurried or self._whole_due - soon > pace / 2  # else the poll comes soon enough
         return max(0.0, (min(soon, self._whole_due) if glances else self._whole_due) - now)

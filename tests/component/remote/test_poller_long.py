@@ -136,7 +136,7 @@ async def test_a_job_that_starts_is_seen_by_a_glance_at_the_newest_pages(bench: 
     await until(lambda: desk.sleeps)
     desk.asked()
     newest = desk.jobs[-1]
-    assert desk.sleeps == [15.0], "nobody starts, so the next poll is a whole one"
+    assert desk.sleeps == [5.0], "a glance each third of the interval"
     bench.simulator.control.force_status(newest, "CANCELLING")
     desk.start(newest)
     desk.pass_time(3.0)
@@ -207,7 +207,7 @@ async def test_whole_polls_of_a_long_list_that_stands_still_are_far_apart(bench:
     desk = Desk(bench)
     bench.simulator.control.switch(largest_page=1)
     assert await _until_the_second_whole_poll(desk) == pytest.approx(MANY_CALLS / CALM_CALLS_PER_SECOND)
-    assert desk.sleeps[0] == 15.0, "a glance each interval"
+    assert desk.sleeps[0] == 5.0, "a glance each third of the interval"
 
 
 async def test_a_glance_that_counts_fewer_jobs_brings_the_next_whole_poll_forward(bench: Bench) -> None:
@@ -216,6 +216,26 @@ async def test_a_glance_that_counts_fewer_jobs_brings_the_next_whole_poll_forwar
     end = functools.partial(bench.simulator.control.force_status, desk.jobs[0], "COMPLETED")
     assert await _until_the_second_whole_poll(desk, meanwhile=end) == pytest.approx(MANY_CALLS / CALLS_PER_SECOND)
     assert desk.view.vanished(desk.jobs) == {desk.jobs[0]}
+
+
+@pytest.mark.parametrize(("ended", "soon"), [(True, 7.5), (False, 15.0)], ids=["a-job-ended", "all-is-as-it-was"])
+async def test_where_a_job_has_ended_the_next_whole_poll_comes_after_half_the_interval(
+    bench: Bench, ended: bool, soon: float
+) -> None:
+    desk = Desk(bench)
+    oldest = desk.jobs[0]
+
+    def end() -> None:
+        if ended:
+            bench.simulator.control.force_status(oldest, "COMPLETED")
+
+    assert await _until_the_second_whole_poll(desk, meanwhile=end) == pytest.approx(soon)
+    assert desk.view.vanished(desk.jobs) == ({oldest} if ended else frozenset())
+
+
+async def test_a_job_that_begins_brings_no_whole_poll_before_the_interval_is_over(bench: Bench) -> None:
+    desk = Desk(bench)
+    assert await _until_the_second_whole_poll(desk, meanwhile=lambda: desk._insert(COUNT)) == pytest.approx(15.0)
 
 
 async def test_a_job_that_begins_to_start_brings_the_next_whole_poll_forward(bench: Bench) -> None:
