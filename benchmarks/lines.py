@@ -81,6 +81,6 @@ LINES = (
     Line("outage", "back_to_post_s", "after it: POST of a resource that waited", "s", 0.5),
     Line("outage", "busiest_second_after", "after it: remote calls in the busiest second", "", 1.0),
     Line("outage", "doubles", "after it: doubles", "", 1.0, ((EVERY, 0.0),)),
-    Line("mass_delete", "memory_peak_mib", "from the restart to the end: peak of memory", "MiB", 1.0, ((EVERY, 300.0),)),
+    Line("mass_delete", "memory_peak_mib", "restart to the end: peak of memory", "MiB", 1.0, ((EVERY, 300.0),)),
     Line("mass_delete", "leaks", "at the end: live jobs without a resource", "", 1.0, ((EVERY, 0.0),)),
 )  # fmt: skip

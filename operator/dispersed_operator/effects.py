@@ -193,8 +193,9 @@ class Effects:
         session, uuid = work.require_session(), action.uuid
         begun = self._monotonic()
         work.contest = None
+        listed = session.view.take_ended(uuid, now=begun)
         try:
-            job = await session.client.get_job(uuid)
+            job, begun = listed if listed is not None else (await session.client.get_job(uuid), begun)
         except RemoteNotFound as error:
             now = session.client.clock.now()
             date = error.server_date if error.server_date is not None else int(now or 0)

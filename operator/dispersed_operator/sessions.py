@@ -26,7 +26,7 @@ from dispersed_operator.remote.client import DispersedClient, fresh_nonce
 from dispersed_operator.remote.clock import ServerClock
 from dispersed_operator.remote.limiter import Limiter
 from dispersed_operator.remote.listing import ListingService
-from dispersed_operator.remote.poller import AccountPoller
+from dispersed_operator.remote.poller import MANY_ENDED, AccountPoller
 from dispersed_operator.remote.signing import Credentials
 from dispersed_operator.remote.view import RemoteView
 from dispersed_operator.store import ResourceStore
@@ -41,7 +41,7 @@ IN_QUESTION = frozenset({Reason.REMOTE_VANISHED.value, Reason.OWNERSHIP_AMBIGUOU
 
 
 class SessionFactory:
-    """Makes sessions whose poller reports to the queue."""
+    """Makes sessions whose poller reports to the queue. `many_ended`: as the poller has it."""
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class SessionFactory:
         wall: Callable[[], float] = time.time,
         random: Callable[[], float] = random_module.random,
         nonces: Callable[[], str] = fresh_nonce,
+        many_ended: int = MANY_ENDED,
     ) -> None:
         self._settings = settings
         self._http = http
@@ -71,6 +72,7 @@ class SessionFactory:
         self._wall = wall
         self._random = random
         self._nonces = nonces
+        self._many_ended = many_ended
 
     def open(self, key: ResourceKey, body: Mapping[str, Any], credentials: Credentials) -> AccountSession:
         """Open the account with this key pair and start polling. Raises SettingsError for a base URL that must not be
@@ -101,6 +103,7 @@ class SessionFactory:
             on_success=functools.partial(self._polled, key),
             random=self._random,
             monotonic=self._monotonic,
+            many_ended=self._many_ended,
         )
         session = AccountSession(
             key=key,

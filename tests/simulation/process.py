@@ -38,6 +38,7 @@ from dispersed_operator.model.orphan import OrphanPolicy
 from dispersed_operator.model.redaction import Redactor
 from dispersed_operator.orphans import Orphans
 from dispersed_operator.reconciler import JobReconciler, Outcome
+from dispersed_operator.remote.poller import MANY_ENDED
 from dispersed_operator.sessions import SessionFactory
 from dispersed_operator.statuses import StatusWriter
 from dispersed_operator.store import key_of
@@ -270,6 +271,7 @@ class SimulatedProcess:
             wall=self.wall,
             random=rng.random,
             nonces=self.nonce,
+            many_ended=MANY_ENDED if self.given.remote.page_rows > 1 else 1,
         )
 
     def make_intents(self) -> Intents:

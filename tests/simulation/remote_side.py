@@ -84,6 +84,7 @@ class RemoteSide:
 
     def __init__(self, rng: random.Random, monotonic: Callable[[], float], timing: Timing, *, page_rows: int) -> None:
         self.clock = ServerTime(monotonic)
+        self.page_rows = page_rows
         switches = Switches(largest_page=page_rows)
         self.service = Service(clock=self.clock, engine=Engine(rng=rng, timing=timing, switches=switches), rng=rng)
         for public, secret in KEYS:

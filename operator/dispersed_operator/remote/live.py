@@ -11,12 +11,12 @@ none that is new; never more than `abreast` pages are under way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from dispersed_operator.errors import MalformedAnswer
-from dispersed_operator.model.remote import LIVE_STATUSES, RemoteJob, RemoteRun
+from dispersed_operator.model.remote import LIVE_STATUSES, TERMINAL_STATUSES, RemoteJob, RemoteRun
 from dispersed_operator.remote.client import DispersedClient
 from dispersed_operator.remote.listing import trusted_date
 from dispersed_operator.remote.paging import MAX_PAGE_SIZE, MAX_PAGES, JobPage, Page, R, Rows, read_jobs, read_runs
@@ -72,6 +72,21 @@ async def live_runs(
 
     found = await _read(read_page, abreast=abreast, most=most)
     return Live(tuple(run for run in found.rows if run.job_uuid and not run.terminal), found.pages)
+
+
+async def ended_jobs(
+    client: DispersedClient, wanted: Collection[str], *, abreast: int, most: int
+) -> tuple[RemoteJob, ...]:
+    """Those of the wanted jobs that have ended, as far as the newest `most` pages of ended jobs show them. That one is
+    not among them says nothing."""
+
+    async def read_page(number: int) -> JobPage:
+        statuses = sorted(TERMINAL_STATUSES)
+        return await client.page_jobs(page=number, limit=MAX_PAGE_SIZE, statuses=statuses, lane=Lane.POLLING)
+
+    sought = frozenset(wanted)
+    found = await _read(read_page, abreast=abreast, most=most, enough=lambda uuids: sought <= set(uuids))
+    return tuple(job for job in found.rows if job.uuid in sought and job.terminal)
 
 
 async def dated_live_jobs(client: DispersedClient) -> tuple[tuple[RemoteJob, ...], int]:

@@ -13,6 +13,7 @@ length take at most half of the time, and at most `CALLS_PER_SECOND` calls on av
 from __future__ import annotations
 
 import asyncio
+import logging
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
@@ -20,7 +21,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dispersed_operator.errors import RemoteError, RemoteStatusError
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
 from dispersed_operator.remote.client import DispersedClient
-from dispersed_operator.remote.live import Live, live_jobs, live_runs, side_by_side
+from dispersed_operator.remote.live import Live, ended_jobs, live_jobs, live_runs, side_by_side
 from dispersed_operator.remote.rows import job_rows, run_rows
 from dispersed_operator.remote.view import RemoteView
 from dispersed_operator.workqueue import Lane
@@ -44,7 +45,12 @@ HURRIED_SHARE = 3
 """So many times as often, jobs that start or stop are looked at, and a long list is glanced at."""
 ENDED_SHARE = 2
 """Where jobs have ended, the next whole poll may come so many times as soon."""
+MANY_ENDED = 16
+ENDED_PER_PAGE = 8
+"""One page of the ended jobs is read for so many that are sought at most: those not found are read one by one."""
 _LONGEST_BACKOFF = 300.0
+
+_log = logging.getLogger(__name__)
 
 
 class AccountPoller:
@@ -54,7 +60,8 @@ class AccountPoller:
     is the least time between the beginnings of two polls, however often `wake` is called. `tracked` are the jobs of
     interest, `hurried` those of them that start or stop; both are asked at each poll.
     `on_change` gets the uuids that changed and those that vanished from the live listing; it is not called with none.
-    `on_success` gets the seconds that a whole poll took.
+    `on_success` gets the seconds that a whole poll took. `many_ended`: if so many jobs left the live list between two
+    whole polls, their rows are sought in the list of ended jobs.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class AccountPoller:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         shortest_gap: float = 2.0,
         jitter: float = 0.1,
+        many_ended: int = MANY_ENDED,
     ) -> None:
         self._client = client
         self._view = view
@@ -87,6 +95,7 @@ class AccountPoller:
         self._sleep = sleep
         self._shortest_gap = shortest_gap
         self._jitter = jitter
+        self._many_ended = many_ended
         self._woken = asyncio.Event()
         self._failures = 0
         self._vanished: frozenset[str] = frozenset()
@@ -135,12 +144,24 @@ class AccountPoller:
         changed = self._view.update_jobs(jobs.rows, runs.rows, tracked=tracked, seen=seen, runs_of=runs_of)
         self._job_rows.settle({job.uuid for job in jobs.rows})
         vanished = self._view.vanished(tracked)
-        changed |= vanished - self._vanished  # once: whoever reads such a job decides when to read it again
+        left = vanished - self._vanished  # once: whoever reads such a job decides when to read it again
         self._vanished = vanished
         self._counted = jobs.total
         self._pace(seen, jobs.pages, jobs.pages + runs.pages)
-        if changed:
-            self._on_change(changed)
+        if len(left) >= self._many_ended:
+            await self._read_ended(left)
+        if changed | left:
+            self._on_change(changed | left)
+
+    async def _read_ended(self, left: Collection[str]) -> None:
+        """Read the rows of many jobs that left the live list at once page by page; the others are read one by one."""
+        seen, most = self._monotonic(), max(1, len(left) // ENDED_PER_PAGE)
+        try:
+            found = await ended_jobs(self._client, left, abreast=self._abreast, most=most)
+        except RemoteError as error:
+            _log.info("the jobs that ended are read one by one, for their list cannot be read: %s", error)
+            return
+        self._view.hold_ended(found, seen=seen)
 
     async def glance(self) -> None:
         """A look at the newest pages, for jobs that start or stop; it ends where the last of them was seen. What it

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 
 from dispersed_operator.model.remote import LIVE_STATUSES, RemoteJob, RemoteRun
 
+ENDED_SECONDS = 30.0
+"""So long the row of an ended job will do instead of a read of the job."""
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,6 +35,7 @@ class RemoteView:
         self._snapshots: dict[str, Snapshot] = {}
         self._live: frozenset[str] = frozenset()
         self._polled: float | None = None
+        self._ended: dict[str, tuple[RemoteJob, float]] = {}
 
     @property
     def polled(self) -> float | None:
@@ -75,6 +78,7 @@ class RemoteView:
             self._live |= live
         elif self._polled is None or seen >= self._polled:
             self._live, self._polled = frozenset(live), seen
+            self._ended = {u: held for u, held in self._ended.items() if seen - held[1] <= ENDED_SECONDS}
             self._snapshots = {u: held for u, held in self._snapshots.items() if u in wanted or held.seen >= seen}
         return frozenset(changed)
 
@@ -102,6 +106,20 @@ class RemoteView:
         if known.job is job and len(runs) == len(known.runs) and all(map(operator.is_, runs, known.runs)):
             return False  # the rows said what they had said: remote/rows.py
         return _meaning(known.job, known.runs) != _meaning(job, runs)
+
+    def hold_ended(self, jobs: Iterable[RemoteJob], *, seen: float) -> None:
+        """Rows of jobs that have ended, from a list whose reading began at `seen`."""
+        self._ended |= {job.uuid: (job, seen) for job in jobs}
+
+    def take_ended(self, uuid: str, *, now: float) -> tuple[RemoteJob, float] | None:
+        """The row of an ended job and when its reading began, to be used once and soon instead of a read of the job:
+        what a retry of the service makes of the job later is seen by the next read. None if there is none, if it is
+        old, or if something newer is known."""
+        job, seen = self._ended.pop(uuid, (None, 0.0))
+        known = self._snapshots.get(uuid)
+        if job is None or now - seen > ENDED_SECONDS or (known is not None and known.seen > seen):
+            return None
+        return job, seen
 
     def knows(self, job: RemoteJob) -> bool:
         """Whether the newest reading of this job said the same."""

@@ -2,15 +2,17 @@
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from dispersed_operator.errors import RemoteError
+from dispersed_operator.remote.live import ended_jobs
 from dispersed_operator.remote.poller import (
     CALLS_PER_SECOND,
     CALM_CALLS_PER_SECOND,
+    MANY_ENDED,
     RUNS_POLLS,
     RUNS_SECONDS,
     AccountPoller,
@@ -284,3 +286,68 @@ async def test_a_page_that_fails_changes_nothing_and_the_next_poll_brings_it(ben
     assert len(desk.changes) == 1
     await desk.poller.poll()
     assert desk.changes[1:] == [set(desk.jobs[:PAGES])]
+
+
+def _end(bench: Bench, uuids: Sequence[str]) -> None:
+    for uuid in uuids:
+        bench.simulator.control.force_status(uuid, "COMPLETED")
+
+
+async def test_the_rows_of_many_jobs_that_ended_at_once_are_read_page_by_page(bench: Bench) -> None:
+    desk = Desk(bench)
+    await desk.poller.poll()
+    desk.asked()
+    _end(bench, desk.jobs[-MANY_ENDED:])
+    await desk.poller.poll()
+    assert desk.asked() == [f"/v1/jobs {PAGES + 1}"], "they are the newest"
+    assert desk.changes[1:] == [set(desk.jobs[-MANY_ENDED:])]
+    taken = [desk.view.take_ended(uuid, now=desk.now) for uuid in desk.jobs]
+    assert [row[0].status for row in taken if row is not None] == ["COMPLETED"] * MANY_ENDED
+
+
+async def test_a_few_jobs_that_ended_are_left_to_single_reads(bench: Bench) -> None:
+    desk = Desk(bench)
+    await desk.poller.poll()
+    desk.asked()
+    _end(bench, desk.jobs[1:MANY_ENDED])
+    await desk.poller.poll()
+    assert desk.asked() == [f"/v1/jobs {PAGES}"]
+    assert desk.changes[1:] == [set(desk.jobs[1:MANY_ENDED])]
+
+
+async def test_ended_jobs_that_lie_too_deep_are_left_to_single_reads(bench: Bench) -> None:
+    desk = Desk(bench)
+    await desk.poller.poll()
+    _end(bench, desk.jobs)  # the newest hundred fill the pages that are read for some
+    await desk.poller.poll()
+    desk.asked()
+    lost = set(desk.jobs[:MANY_ENDED])
+    found = await ended_jobs(bench.client(), lost, abreast=1, most=2)
+    assert (found, desk.asked()) == ((), ["/v1/jobs 2"])
+    found = await ended_jobs(bench.client(), lost, abreast=1, most=3)
+    assert ({job.uuid for job in found}, desk.asked()) == (lost, ["/v1/jobs 3"])
+
+
+class _Tripwire(list[tuple[str, str, int]]):
+    """The responses, with something to do when the last of so many is there."""
+
+    def __init__(self, length: int, act: Callable[[], object]) -> None:
+        super().__init__()
+        self._length, self._act = length, act
+
+    def append(self, response: tuple[str, str, int]) -> None:
+        super().append(response)
+        if len(self) == self._length:
+            self._act()
+
+
+async def test_where_ended_jobs_cannot_be_listed_the_poll_is_good_and_they_are_read_one_by_one(bench: Bench) -> None:
+    desk = Desk(bench)
+    await desk.poller.poll()
+    _end(bench, desk.jobs[-MANY_ENDED:])
+    spoil = functools.partial(bench.simulator.control.add_fault, "server_error", path="^/v1/jobs$", times=None)
+    bench.responses = _Tripwire(PAGES, spoil)
+    await desk.poller.poll()
+    assert [status for *_, status in bench.responses] == [200] * PAGES + [502]
+    assert desk.changes[1:] == [set(desk.jobs[-MANY_ENDED:])]
+    assert desk.view.take_ended(desk.jobs[-1], now=desk.now) is None

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dispersed_operator.model.remote import RemoteJob, RemoteRun
-from dispersed_operator.remote.view import RemoteView
+from dispersed_operator.remote.view import ENDED_SECONDS, RemoteView
 
 JOB = RemoteJob(uuid="j-1", status="RUNNING")
 OTHER = RemoteJob(uuid="j-2", status="PENDING")
@@ -102,3 +102,30 @@ def test_a_row_is_known_if_the_newest_reading_said_the_same() -> None:
     assert view.knows(replace(JOB))
     assert not view.knows(replace(JOB, status="CANCELLING"))
     assert not view.knows(OTHER), "nobody tracks it"
+
+
+def test_the_row_of_an_ended_job_is_taken_once_and_soon() -> None:
+    view, done = polled(), replace(JOB, status="COMPLETED")
+    view.hold_ended([done], seen=2.0)
+    assert view.take_ended("j-2", now=2.0) is None
+    assert view.take_ended("j-1", now=2.0 + ENDED_SECONDS) == (done, 2.0)
+    assert view.take_ended("j-1", now=2.0) is None, "what became of the job since then is to be read"
+    view.hold_ended([done], seen=2.0)
+    assert view.take_ended("j-1", now=2.1 + ENDED_SECONDS) is None
+
+
+def test_the_row_of_an_ended_job_that_lives_again_by_a_newer_poll_is_not_taken() -> None:
+    view = polled()
+    view.hold_ended([replace(JOB, status="FAILED")], seen=2.0)
+    view.update_jobs([JOB], [RUN], tracked={"j-1"}, seen=3.0)
+    assert view.take_ended("j-1", now=3.0) is None
+
+
+def test_rows_of_ended_jobs_that_nobody_took_are_forgotten() -> None:
+    view = polled()
+    view.hold_ended([OTHER], seen=2.0)
+    view.update_jobs([JOB], [RUN], tracked={"j-1"}, seen=2.0 + ENDED_SECONDS)
+    assert view.take_ended("j-2", now=3.0) is not None
+    view.hold_ended([OTHER], seen=2.0)
+    view.update_jobs([JOB], [RUN], tracked={"j-1"}, seen=2.1 + ENDED_SECONDS)
+    assert view.take_ended("j-2", now=3.0) is None
