@@ -195,6 +195,11 @@ class AccountBook:
     def sessions(self) -> Iterable[AccountSession]:
         return tuple(self._sessions.values())
 
+    @property
+    def live_jobs(self) -> int:
+        """How many remote jobs this process watches."""
+        return sum(session.view.watched for session in self._sessions.values())
+
     def open(self, session: AccountSession) -> None:
         """Register a session; the caller closed the one before it."""
         self._sessions[session.key] = session

@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -45,6 +45,8 @@ _LOGIN_LONGEST_DELAY = 30.0
 _PULSE = 0.2  # seconds between two looks at what kopf watches
 _FIRST_PATIENCE = 5.0  # seconds that kopf may leave a kind unwatched before it is started anew; doubled each time
 _LONGEST_PATIENCE = 300.0
+_QUIET_SECONDS = 0.15  # kopf lets an object lie for 0.1 s before it is handled, for a newer version of it may follow
+_LONGEST_HOLD = 10.0  # well below the time-out of a request
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class Edge:
         self._unwatched: frozenset[Kind] | None = None
         self._sessions: list[aiohttp.ClientSession] = []
         self._logins = _LoginPace()
+        self._pages = _PagePace()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._asked_to_stop = False
@@ -212,12 +215,13 @@ class Edge:
         """A session that puts the token of the moment on each request. Called again only after a 401."""
         await asyncio.sleep(self._logins.delay(asyncio.get_running_loop().time()))
         configuration = await self._credentials.configuration()
-        session = watch_session(configuration)
+        session = watch_session(configuration, before=self._pages.wait)
         self._sessions = [known for known in self._sessions if not known.closed] + [session]
         return kopf.AiohttpSession(server=configuration.host, aiohttp_session=session)
 
     async def _handle(self, event: kopf.RawEvent, **_: Any) -> None:
         """Give the body away as it was parsed: kopf keeps it only to read it, and so do we."""
+        self._pages.handled()
         body: Any = event["object"]
         self._in_our_loop(self._deliver, event["type"], body)
 
@@ -239,6 +243,31 @@ class _LoginPace:
         self._row = 0 if calm else self._row + 1
         self._last = now
         return 0.0 if calm else min(_LOGIN_LONGEST_DELAY, 0.5 * 2.0 ** min(self._row, 10))
+
+
+class _PagePace:
+    """Holds the next page of a list back until the objects of the page before it were handled.
+
+    kopf's queues have no bound, and it reads pages faster than it works: of ten thousand objects nearly all would lie
+    there unpacked, half as much again as the whole process needs. To be used in kopf's loop.
+    """
+
+    def __init__(self) -> None:
+        self._handled_at = float("-inf")
+
+    def handled(self) -> None:
+        """An object was handled."""
+        self._handled_at = asyncio.get_running_loop().time()
+
+    async def wait(self, query: Mapping[str, str]) -> None:
+        """Until nothing was handled for a moment, and not for long: what comes in by the watches of other kinds counts
+        as well."""
+        if "continue" not in query:
+            return
+        begun = now = asyncio.get_running_loop().time()
+        while now - max(begun, self._handled_at) < _QUIET_SECONDS and now - begun < _LONGEST_HOLD:
+            await asyncio.sleep(_QUIET_SECONDS / 3)
+            now = asyncio.get_running_loop().time()
 
 
 class _EndlessBackOffs:

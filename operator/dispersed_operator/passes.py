@@ -149,6 +149,7 @@ def facts_of(
     wall: float,
     leading_since: float,
     snapshot: Snapshot | None,
+    live_jobs: int = 0,
 ) -> Facts:
     """The facts for the next decision."""
     digest, problem = _digest(work.resource)
@@ -174,6 +175,7 @@ def facts_of(
         contest=work.contest,
         references=work.references,
         admission=work.admission,
+        live_jobs=live_jobs,
         polled=work.session is None or work.session.poll_failed or work.session.view.polled is not None,
     )
 

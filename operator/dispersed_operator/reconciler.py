@@ -189,6 +189,7 @@ class JobReconciler:
             wall=self._wall(),
             leading_since=self._leading_since(),
             snapshot=self._snapshot(work),
+            live_jobs=self._book.live_jobs,
         )
 
     def _snapshot(self, work: Pass) -> Snapshot | None:
@@ -204,7 +205,9 @@ class JobReconciler:
     async def _rest(self, work: Pass, rest: Rest) -> Outcome:
         resource = work.resource
         if rest.situation is not None:
-            work.resource = await self._statuses.write(resource, rest.situation, self._server_time(work))
+            work.resource = await self._statuses.write(
+                resource, rest.situation, self._server_time(work), live_jobs=self._book.live_jobs
+            )
             if _is_changed_by_others(resource, work.resource):
                 return Outcome(after=0.0, urgent=True)
         unresolved = resource.pending_create() is not None

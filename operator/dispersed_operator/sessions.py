@@ -40,6 +40,51 @@ UNSETTLED_PHASES = frozenset({"Queued", "Starting", "Stopping"})
 IN_QUESTION = frozenset({Reason.REMOTE_VANISHED.value, Reason.OWNERSHIP_AMBIGUOUS.value})
 
 
+class KnownJobs:
+    """The remote jobs of one account's resources, as their statuses say."""
+
+    def __init__(self, store: ResourceStore, account: ResourceKey) -> None:
+        self._store = store
+        self._account = account
+        self._seen_at = -1
+        self._tracked: frozenset[str] = frozenset()
+        self._hurried: frozenset[str] = frozenset()
+        self._certain: frozenset[str] = frozenset()
+
+    def tracked(self) -> frozenset[str]:
+        """Those that are not over."""
+        self._look()
+        return self._tracked
+
+    def hurried(self) -> frozenset[str]:
+        """Those that start or stop, which are watched more closely."""
+        self._look()
+        return self._hurried
+
+    def certain(self) -> frozenset[str]:
+        """Those that are not over and not in question for themselves."""
+        self._look()
+        return self._certain
+
+    def _look(self) -> None:
+        """Read the store again if it has changed: the poller asks at every look at the service, and there may be
+        thousands."""
+        if self._seen_at == self._store.changes:
+            return
+        self._seen_at = self._store.changes
+        alive = [(uuid, job) for uuid, job in self._jobs() if job.phase not in TERMINAL_PHASES]
+        self._tracked = frozenset(uuid for uuid, _ in alive)
+        self._hurried = frozenset(uuid for uuid, job in alive if job.phase in UNSETTLED_PHASES)
+        self._certain = frozenset(uuid for uuid, job in alive if IN_QUESTION.isdisjoint(job.stalled))
+
+    def _jobs(self) -> Iterator[tuple[str, JobOutline]]:
+        """Remote uuid and outline of each resource that has a remote job. One that was suspended and is verified to be
+        over is left out: that no listing shows it is no news."""
+        for job in self._store.outlines_of_account(self._account):
+            if job.job_uuid and not job.ended:
+                yield job.job_uuid, job
+
+
 class SessionFactory:
     """Makes sessions whose poller reports to the queue. `many_ended`: as the poller has it."""
 
@@ -90,17 +135,17 @@ class SessionFactory:
             monotonic=self._monotonic,
             on_response=self._metrics.remote_request,
         )
-        view = RemoteView()
+        view, known = RemoteView(), KnownJobs(self._store, key)
         poller = AccountPoller(
             client,
             view,
             interval=lambda: float(spec.polling.interval_seconds),
-            tracked=functools.partial(self._tracked, key),
-            hurried=functools.partial(self._hurried, key),
+            tracked=known.tracked,
+            hurried=known.hurried,
             on_change=self._changed,
             on_error=functools.partial(self._poll_failed, key),
             jitter=self._settings.poll_jitter_ratio,
-            on_success=functools.partial(self._polled, key),
+            on_success=functools.partial(self._polled, key, known),
             random=self._random,
             monotonic=self._monotonic,
             many_ended=self._many_ended,
@@ -115,7 +160,7 @@ class SessionFactory:
             max_clock_offset=self._settings.max_clock_offset_seconds,
             secret_name=spec.credentials_secret_ref.name,
             problem=None,
-            awaits_poll=len(self._known(key)) >= LEAST_JOBS,
+            awaits_poll=len(known.certain()) >= LEAST_JOBS,
             on_doubt=functools.partial(self._queue.add, key, Lane.LIFECYCLE),
         )
         session.poll_task = asyncio.create_task(poller.run(), name=f"poller-{full_name(key)}")
@@ -126,29 +171,6 @@ class SessionFactory:
         """A poller ends only when its session is closed; otherwise nobody would notice that statuses stand still."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fatal(error)
-
-    def _tracked(self, key: ResourceKey) -> Collection[str]:
-        """The remote jobs of this account's resources that are not over."""
-        return {uuid for uuid, job in self._jobs(key) if job.phase not in TERMINAL_PHASES}
-
-    def _hurried(self, key: ResourceKey) -> Collection[str]:
-        """Those of them that start or stop, which are watched more closely."""
-        return {uuid for uuid, job in self._jobs(key) if job.phase in UNSETTLED_PHASES}
-
-    def _known(self, key: ResourceKey) -> Collection[str]:
-        """The remote jobs that are said to live and are not in question for themselves."""
-        return {
-            uuid
-            for uuid, job in self._jobs(key)
-            if job.phase not in TERMINAL_PHASES and IN_QUESTION.isdisjoint(job.stalled)
-        }
-
-    def _jobs(self, key: ResourceKey) -> Iterator[tuple[str, JobOutline]]:
-        """Remote uuid and outline of each resource of the account that has a remote job. One that was suspended and is
-        verified to be over is left out: that no listing shows it is no news."""
-        for job in self._store.outlines_of_account(key):
-            if job.job_uuid and not job.ended:
-                yield job.job_uuid, job
 
     def _changed(self, uuids: Collection[str]) -> None:
         for uuid in uuids:
@@ -167,17 +189,16 @@ class SessionFactory:
             session.last_answer = float("-inf")
         self._queue.add(key, Lane.LIFECYCLE)
 
-    def _polled(self, key: ResourceKey, seconds: float) -> None:
+    def _polled(self, key: ResourceKey, known: KnownJobs, seconds: float) -> None:
         self._metrics.polled(key.namespace, key.name, seconds)
         session = self._book.get(key)
         if session is not None:
             session.last_answer = self._monotonic()
             session.poll_failed = False
-            self._judge(session)
+            self._judge(session, known.certain())
 
-    def _judge(self, session: AccountSession) -> None:
-        """Whether this poll lacks so many jobs that the account itself is in question."""
-        known = self._known(session.key)
+    def _judge(self, session: AccountSession, known: Collection[str]) -> None:
+        """Whether this poll lacks so many of the known jobs that the account itself is in question."""
         session.judge(after_poll(session.breaker, known, session.view.vanished(known)))
         if session.awaits_poll:
             session.awaits_poll = False

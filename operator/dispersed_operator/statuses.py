@@ -17,6 +17,7 @@ from dispersed_operator.model.event_reasons import EventReason
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.observed import JobResource, parse_job
 from dispersed_operator.model.redaction import Redactor
+from dispersed_operator.planning.cost import refresh_seconds
 from dispersed_operator.planning.records import with_record
 from dispersed_operator.planning.status import project
 from dispersed_operator.planning.vocabulary import Kept, Situation
@@ -24,7 +25,6 @@ from dispersed_operator.store import ResourceStore
 from dispersed_operator.telemetry.metrics import Metrics
 
 Document = dict[str, Any]
-COST_SECONDS = 900.0
 
 
 class StatusWriter:
@@ -50,14 +50,15 @@ class StatusWriter:
         self._wall = wall
         self._costs_written: dict[ResourceKey, float] = {}
 
-    async def write(self, resource: JobResource, situation: Situation | Kept, server_time: float | None) -> JobResource:
-        """Bring the status in line with the situation; the resource as it stands then.
+    async def write(
+        self, resource: JobResource, situation: Situation | Kept, server_time: float | None, *, live_jobs: int = 0
+    ) -> JobResource:
+        """Bring the status in line with the situation; the resource as it stands then. `live_jobs`: as in `Facts`.
 
         Raises KubernetesConflict if somebody wrote since it was read.
         """
-        new = project(
-            resource, situation, wall=self._wall(), server_time=server_time, cost_due=self._cost_due(resource.key)
-        )
+        cost_due = self._cost_due(resource, live_jobs)
+        new = project(resource, situation, wall=self._wall(), server_time=server_time, cost_due=cost_due)
         return await self.replace(resource, self._cleaned(resource.key, with_record(resource, new)))
 
     async def replace(self, resource: JobResource, new: Document, *, silently: bool = False) -> JobResource:
@@ -125,10 +126,11 @@ class StatusWriter:
         metadata = {"namespace": resource.key.namespace, "name": resource.key.name, "uid": resource.uid}
         return {"apiVersion": "dispersed.dev/v1alpha1", "kind": Kind.JOB.value, "metadata": metadata}
 
-    def _cost_due(self, key: ResourceKey) -> bool:
-        """Whether the cost alone is worth a write: every 15 minutes, counted from the first look of this process."""
+    def _cost_due(self, resource: JobResource, live_jobs: int) -> bool:
+        """Whether the cost alone is worth a write. The time is counted from the first look of this process."""
         now = self._monotonic()
-        return now - self._costs_written.setdefault(key, now) >= COST_SECONDS
+        written = self._costs_written.setdefault(resource.key, now)
+        return now - written >= refresh_seconds(live_jobs, resource.uid)
 
 
 def _ready(status: Mapping[str, Any]) -> Mapping[str, Any] | None:

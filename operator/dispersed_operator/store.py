@@ -88,6 +88,8 @@ class ResourceStore:
         self._by_account: dict[ResourceKey, set[ResourceKey]] = {}
         self._by_uid: dict[str, ResourceKey] = {}
         self._at_hand: OrderedDict[ResourceKey, Reading] = OrderedDict()
+        self.changes = 0
+        """Grows whenever something else is held."""
 
     # Bodies.
 
@@ -322,6 +324,7 @@ class ResourceStore:
         return True
 
     def _index(self, reading: Reading) -> None:
+        self.changes += 1
         key = reading.key
         if reading.uid:
             self._by_uid[reading.uid] = key
@@ -331,6 +334,7 @@ class ResourceStore:
             self._by_account.setdefault(account, set()).add(key)
 
     def _unindex(self, held: Reading) -> None:
+        self.changes += 1
         key = held.key
         if self._by_uid.get(held.uid) == key:
             del self._by_uid[held.uid]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 from aiohttp import web
 
-from dispersed_operator.edge import Edge, _EndlessBackOffs, _LoginPace
+from dispersed_operator.edge import _LONGEST_HOLD, _QUIET_SECONDS, Edge, _EndlessBackOffs, _LoginPace, _PagePace
 from dispersed_operator.errors import KubernetesServerError
 from dispersed_operator.kube.credentials import Credentials, Kubeconfig
+from tests.simulation.virtual_loop import run
 from tests.unit.kube.scripted import Script, serving
 
 WORDS = "what the server said"
@@ -76,3 +80,29 @@ def test_logins_in_a_row_slow_down_and_a_calm_minute_forgives() -> None:
     assert [pace.delay(now) for now in (0.0, 0.1, 1.2, 3.3, 8.0)] == [0.0, 1.0, 2.0, 4.0, 8.0]
     assert [pace.delay(9.0) for _ in range(10)][-1] == 30.0
     assert pace.delay(100.0) == 0.0
+
+
+def seconds_before_the_next_page(*, handled: int, every: float, query: Mapping[str, str]) -> float:
+    """How long a page waits while so many objects are handled; on a clock that jumps."""
+
+    async def main() -> float:
+        pages, loop = _PagePace(), asyncio.get_running_loop()
+        for number in range(handled):
+            loop.call_later(number * every, pages.handled)
+        begun = loop.time()
+        await pages.wait(query)
+        return loop.time() - begun
+
+    return run(main)
+
+
+def test_the_next_page_of_a_list_waits_until_the_objects_of_the_last_one_were_handled() -> None:
+    waits = partial(seconds_before_the_next_page, query={"limit": "500", "continue": "token"})
+    assert waits(handled=0, every=1.0) >= _QUIET_SECONDS, "kopf has not begun yet"
+    assert waits(handled=20, every=_QUIET_SECONDS / 2) >= 19 * _QUIET_SECONDS / 2 + _QUIET_SECONDS
+    assert waits(handled=10_000, every=_QUIET_SECONDS / 2) <= _LONGEST_HOLD + _QUIET_SECONDS, "it never becomes quiet"
+
+
+@pytest.mark.parametrize("query", [{"limit": "500"}, {"watch": "true"}], ids=["first-page", "watch"])
+def test_nothing_else_waits(query: Mapping[str, str]) -> None:
+    assert seconds_before_the_next_page(handled=100, every=0.01, query=query) == 0.0

@@ -17,7 +17,7 @@ import os
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,10 +124,15 @@ def find_credentials(
     raise SettingsError("no cluster to talk to: set --kubeconfig or KUBECONFIG, or run in a pod with a service account")
 
 
-def watch_session(configuration: Configuration) -> aiohttp.ClientSession:
-    """A session for kopf. Each request carries the token of that moment. To be made and closed in kopf's loop."""
+def watch_session(
+    configuration: Configuration, *, before: Callable[[Mapping[str, str]], Awaitable[None]] | None = None
+) -> aiohttp.ClientSession:
+    """A session for kopf. Each request waits for `before`, which gets its query, and carries the token of that moment.
+    To be made and closed in kopf's loop."""
 
     async def authorize(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if before is not None:
+            await before(request.url.query)
         token = await configuration.get_api_key_with_prefix(_BEARER)
         if token:
             request.headers["Authorization"] = token

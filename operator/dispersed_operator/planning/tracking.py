@@ -16,6 +16,7 @@ from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob, RemoteRun, is_terminal
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
+from dispersed_operator.planning.cost import refresh_seconds
 from dispersed_operator.planning.ending import judge_ending
 from dispersed_operator.planning.endpoints import (
     Endpoint,
@@ -55,7 +56,6 @@ CONTESTED_AGAIN_SECONDS = 10.0
 EXTRA_AGAIN_SECONDS = 2.0
 RETRY_AGAIN_SECONDS = 15.0
 UNSEEN_AGAIN_SECONDS = 30.0
-COST_SECONDS = 900.0
 BREACH_AGAIN_SECONDS = 1.0
 FIRST_POLL_SECONDS = 30.0
 LOG_READS = 5
@@ -244,7 +244,7 @@ def _alive(resource: JobResource, facts: Facts, job: RemoteJob, runs: tuple[Remo
         endpoints=endpoints,
         secret_name=_wanted_secret(resource) if running and expected and published else None,
     )
-    after = _earlier(_look_again(facts, job, run, reason), _to_breach(resource, facts, job, runs))
+    after = _earlier(_look_again(resource, facts, job, run, reason), _to_breach(resource, facts, job, runs))
     return Rest(_with_edit(resource, facts, situation), after)
 
 
@@ -332,7 +332,9 @@ def _earlier(one: float | None, other: float | None) -> float | None:
     return min((item for item in (one, other) if item is not None), default=None)
 
 
-def _look_again(facts: Facts, job: RemoteJob, run: RemoteRun | None, reason: Reason) -> float | None:
+def _look_again(
+    resource: JobResource, facts: Facts, job: RemoteJob, run: RemoteRun | None, reason: Reason
+) -> float | None:
     """When to look again without being told by the poller, which sees live jobs and what changes of them only."""
     if reason is Reason.WAITING_FOR_ENDPOINTS:
         return ENDPOINT_DELAYS[min(facts.memory.reads, len(ENDPOINT_DELAYS) - 1)]
@@ -344,4 +346,5 @@ def _look_again(facts: Facts, job: RemoteJob, run: RemoteRun | None, reason: Rea
         return RETRY_AGAIN_SECONDS
     if not facts.listed:
         return UNSEEN_AGAIN_SECONDS
-    return COST_SECONDS if run is not None and run.hourly_rate_usd is not None else None
+    has_cost = run is not None and run.hourly_rate_usd is not None
+    return refresh_seconds(facts.live_jobs, resource.uid) if has_cost else None

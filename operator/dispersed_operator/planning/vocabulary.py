@@ -68,7 +68,7 @@ class Facts:
     `listing`, `job`, `runs`, `run`, `references` (what those of the template came to), `contest` (for an object that
     adopts) and `admission` (for a shared account) were read in this pass if present; `snapshot_*` come from the poller,
     which has `polled` at least once. `forced`: a person asks for a look now. `listed`: the newest poll showed the
-    recorded job as alive.
+    recorded job as alive. `live_jobs`: how many this process watches in all.
     """
 
     cluster_id: str
@@ -89,6 +89,7 @@ class Facts:
     forced: bool = False
     polled: bool = True
     listed: bool = True
+    live_jobs: int = 0
     contest: Contest | None = None
     references: Resolved | Problem | None = None
     admission: Admission | None = None

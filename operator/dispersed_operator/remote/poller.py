@@ -141,17 +141,19 @@ class AccountPoller:
             self._runs_due = seen + max(RUNS_SECONDS, RUNS_POLLS * jobs.pages / CALM_CALLS_PER_SECOND)
         else:
             runs, runs_of = await self._runs_of(moving), moving
+        # Before the view knows of them: from then on until the caller has judged this poll, nothing may be awaited.
+        left = self._view.absent({job.uuid for job in jobs.rows}, tracked, seen=seen) - self._vanished
+        if len(left) >= self._many_ended:
+            await self._read_ended(left)
         changed = self._view.update_jobs(jobs.rows, runs.rows, tracked=tracked, seen=seen, runs_of=runs_of)
         self._job_rows.settle({job.uuid for job in jobs.rows})
         vanished = self._view.vanished(tracked)
-        left = vanished - self._vanished  # once: whoever reads such a job decides when to read it again
+        changed |= vanished - self._vanished  # once: whoever reads such a job decides when to read it again
         self._vanished = vanished
         self._counted = jobs.total
         self._pace(seen, jobs.pages, jobs.pages + runs.pages)
-        if len(left) >= self._many_ended:
-            await self._read_ended(left)
-        if changed | left:
-            self._on_change(changed | left)
+        if changed:
+            self._on_change(changed)
 
     async def _read_ended(self, left: Collection[str]) -> None:
         """Read the rows of many jobs that left the live list at once page by page; the others are read one by one."""

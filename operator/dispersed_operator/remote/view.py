@@ -42,6 +42,11 @@ class RemoteView:
         """Monotonic time at which the newest complete poll began; None before the first."""
         return self._polled
 
+    @property
+    def watched(self) -> int:
+        """How many jobs have a reading."""
+        return len(self._snapshots)
+
     def get(self, uuid: str) -> Snapshot | None:
         """The newest reading, None if this job was never seen."""
         return self._snapshots.get(uuid)
@@ -135,9 +140,12 @@ class RemoteView:
 
         A job that was read after that listing began is not among them.
         """
-        if self._polled is None:
-            return frozenset()
-        return frozenset(uuid for uuid in tracked if uuid not in self._live and self._may_live(uuid, self._polled))
+        return self.absent(self._live, tracked, seen=self._polled) if self._polled is not None else frozenset()
+
+    def absent(self, listed: Collection[str], tracked: Collection[str], *, seen: float) -> frozenset[str]:
+        """The tracked jobs that a live listing lacks which began at `seen`, if nothing newer is known of them and no
+        end."""
+        return frozenset(uuid for uuid in tracked if uuid not in listed and self._may_live(uuid, seen))
 
     def _may_live(self, uuid: str, polled: float) -> bool:
         known = self._snapshots.get(uuid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispersed_operator.planning.cost import cost_text, rate_text, read_rate, total_cost
+from dispersed_operator.planning.cost import COST_SECONDS, cost_text, rate_text, read_rate, refresh_seconds, total_cost
 from tests.support.builders import NOW, a_run, moment
 
 
@@ -61,3 +62,16 @@ def test_texts_never_carry_an_exponent_and_mean_what_they_say(amount: Decimal) -
 @pytest.mark.parametrize(("text", "rate"), [("0.35", Decimal("0.35")), (None, None), ("", None), ("much", None)])
 def test_a_rate_in_a_status_is_read_tolerantly(text: object, rate: Decimal | None) -> None:
     assert read_rate(text) == rate
+
+
+@pytest.mark.parametrize("live", [0, 1, 360])
+def test_few_costs_are_written_every_quarter_of_an_hour(live: int) -> None:
+    assert {refresh_seconds(live, str(number)) for number in range(200)} == {COST_SECONDS}
+
+
+def test_many_costs_are_written_at_a_pace_that_does_not_grow_with_them_and_not_all_at_once() -> None:
+    due = sorted(refresh_seconds(10_000, f"uid-{number}") for number in range(10_000))
+    assert due[0] >= 15_000
+    assert due[-1] <= 25_000
+    busiest = max(bisect_right(due, at + 100) - number for number, at in enumerate(due))
+    assert busiest <= 150, "about one a second at most, though all were seen for the first time at once"

@@ -11,6 +11,7 @@ import pytest
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import RemoteJob
 from dispersed_operator.model.status import Phase
+from dispersed_operator.planning.cost import refresh_seconds
 from dispersed_operator.planning.job import plan_job
 from dispersed_operator.planning.vocabulary import (
     CancelJob,
@@ -20,6 +21,7 @@ from dispersed_operator.planning.vocabulary import (
 )
 from tests.support.builders import (
     BATCH,
+    IDENTITY,
     JOB,
     NOW,
     SIGNED,
@@ -102,13 +104,15 @@ def test_a_pause_does_not_stop_the_limits() -> None:
 
 
 def test_the_next_look_is_not_later_than_the_breach() -> None:
-    def after(**limits: Any) -> float | None:
-        action = plan_job(created(limited(**limits)).resource, facts(**reads(RUNNING, [DEAR])))
+    def after(live_jobs: int = 1, **limits: Any) -> float | None:
+        action = plan_job(created(limited(**limits)).resource, facts(**reads(RUNNING, [DEAR]), live_jobs=live_jobs))
         assert isinstance(action, Rest)
         return action.after
 
     assert after() == 900, "the cost is written every 15 minutes"
+    assert after(10_000) == refresh_seconds(10_000, IDENTITY.uid) > 15_000, "of many jobs less often"
     assert after(maxLifetimeSeconds=120) == SIGNED + 120 - NOW
+    assert after(10_000, maxLifetimeSeconds=120) == SIGNED + 120 - NOW
     assert after(maxCostUSD="0.0345") == pytest.approx(20)
     assert after(maxCostUSD="100", maxLifetimeSeconds=86400) == 900
 
