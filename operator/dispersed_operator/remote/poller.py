@@ -30,7 +30,7 @@ PAGES_ABREAST = 4
 """Pages read at once at most; and never more than a quarter of what the limiter lets through, so that creates and
 cancels find room."""
 CALLS_PER_SECOND = 8.0
-CALM_CALLS_PER_SECOND = 3.0
+CALM_CALLS_PER_SECOND = 2.0
 """While no job starts or stops and their number is what it was: nothing is awaited."""
 LONGEST_CALM = 240.0
 """Seconds between two whole polls of a list that stands still, at most, as far as its calls allow: the alert on old
