@@ -139,6 +139,11 @@ class ResourceStore:
         held = self._kinds[job.kind].held.get(job)
         return held.outline if held is not None else UNOUTLINED
 
+    def settled(self, key: ResourceKey) -> bool:
+        """Whether a job only waits for what the service does next: its remote job is recorded, and it stays."""
+        held = self._kinds[key.kind].held.get(key)
+        return held is not None and not held.deleting and bool(held.outline.job_uuid) and not held.outline.unknown
+
     def version(self, key: ResourceKey) -> int:
         """The resourceVersion held; 0 if there is no body."""
         held = self._kinds[key.kind].held.get(key)

@@ -144,7 +144,7 @@ class SimulatedProcess:
             self.fail(error)
             return
         if changed:
-            self.queue.add(key)
+            self.queue.add(key, Lane.LIFECYCLE if event_type is not None else self._lane(key))
             if key.kind is Kind.ACCOUNT and event_type == "DELETED":
                 self._account_changed(key)
 
@@ -364,11 +364,14 @@ class SimulatedProcess:
 
     def _add_all(self, keys: frozenset[ResourceKey]) -> None:
         for key in sorted(keys, key=lambda item: (item.kind is not Kind.ACCOUNT, item)):
-            self.queue.add(key)
+            self.queue.add(key, self._lane(key))
+
+    def _lane(self, key: ResourceKey) -> Lane:
+        return Lane.POLLING if self.store.settled(key) else Lane.LIFECYCLE
 
     def _account_changed(self, key: ResourceKey) -> None:
         for job in sorted(self.store.jobs_of_account(key)):
-            self.queue.add(job, Lane.LIFECYCLE)
+            self.queue.add(job, self._lane(job))
 
     async def _reconcile(self, key: ResourceKey) -> Outcome:
         if key.kind is Kind.ACCOUNT:

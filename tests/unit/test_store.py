@@ -60,6 +60,27 @@ def test_what_is_held_is_counted_by_kind_and_namespace(store: ResourceStore) -> 
     assert (amounts, store.amount(Kind.ACCOUNT)) == ([3, 2, 1], 0)
 
 
+@pytest.mark.parametrize(
+    ("status", "settled"),
+    [
+        ({}, False),
+        ({"jobUUID": "a", "create": {"uuid": "a", "state": "Accepted"}}, True),
+        ({"jobUUID": "a", "create": {"state": "Unknown"}}, False),
+    ],
+    ids=["no job yet", "its job runs", "its newest create is unknown"],
+)
+def test_a_job_is_settled_once_its_remote_job_is_recorded_and_until_it_is_deleted(
+    store: ResourceStore, status: Any, settled: bool
+) -> None:
+    store.put(KEY, body(1, status=status))
+    assert store.settled(KEY) is settled
+    going = body(2, status=status)
+    going["metadata"]["deletionTimestamp"] = "2026-11-30T00:00:00Z"
+    store.put(KEY, going)
+    assert not store.settled(KEY)
+    assert not store.settled(OTHER)
+
+
 def test_versions_are_numbers_not_texts(store: ResourceStore) -> None:
     store.put(KEY, body(999))
     assert store.put(KEY, body(1000))

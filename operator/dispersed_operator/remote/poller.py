@@ -28,7 +28,7 @@ from dispersed_operator.workqueue import Lane
 
 PAGES_ABREAST = 4
 """Pages read at once at most; and never more than a quarter of what the limiter lets through, so that creates and
-cancels find room."""
+cancels find room. The first poll of all may take half of it."""
 CALLS_PER_SECOND = 8.0
 CALM_CALLS_PER_SECOND = 2.0
 """While no job starts or stops and their number is what it was: nothing is awaited."""
@@ -208,6 +208,8 @@ class AccountPoller:
 
     @property
     def _abreast(self) -> int:
+        if self._view.polled is None:
+            return max(1, self._client.limiter.allowed // 2)  # creates wait for it
         return max(1, min(PAGES_ABREAST, self._client.limiter.allowed // 4))
 
     def _pace(self, begun: float, pages: int, calls: int) -> None:
