@@ -29,6 +29,7 @@ from dispersed_operator.composition import (
     event_recorder,
     health_server,
     identify_cluster,
+    lane_among_many,
     leadership,
     listed_kinds,
     remote_http_client,
@@ -329,18 +330,13 @@ class App:
         key = key_of(body)
         changed = self._store.remove(key, body) if event_type == "DELETED" else self._store.put(key, body)
         if changed:
-            self._queue.add(key, Lane.LIFECYCLE if event_type is not None else self._lane(key))
+            self._queue.add(key, Lane.LIFECYCLE if event_type is not None else lane_among_many(self._store, key))
             if key.kind in ACCOUNT_KINDS and event_type == "DELETED":
                 self._account_changed(key)
 
     def _add_all(self, keys: frozenset[ResourceKey]) -> None:
         for key in sorted(keys, key=lambda item: item.kind not in ACCOUNT_KINDS):
-            self._queue.add(key, self._lane(key))
-
-    def _lane(self, key: ResourceKey) -> Lane:
-        """Where many are looked at together, as at a start, those that wait for something go before those that only run
-        on: there may be thousands."""
-        return Lane.POLLING if self._store.settled(key) else Lane.LIFECYCLE
+            self._queue.add(key, lane_among_many(self._store, key))
 
     def _look_for(self, key: ResourceKey, uid: str, create: PendingCreate) -> None:
         """The sweep saw a job that its resource does not know."""
@@ -349,7 +345,7 @@ class App:
 
     def _account_changed(self, key: ResourceKey) -> None:
         for job in self._store.jobs_of_account(key):
-            self._queue.add(job, self._lane(job))
+            self._queue.add(job, lane_among_many(self._store, job))
 
     async def _reconcile(self, key: ResourceKey) -> Outcome:
         if not self._leader.leading:

@@ -23,7 +23,6 @@ from dispersed_operator.kube.events import EventRecorder
 from dispersed_operator.kube.resources import NAMESPACES
 from dispersed_operator.kube.resync import Resync
 from dispersed_operator.leadership import Election, Leadership, SoleLeader
-from dispersed_operator.model.account_names import accounts_of
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.orphan_keeper import OrphanKeeper
 from dispersed_operator.orphans import Orphans
@@ -38,7 +37,7 @@ from dispersed_operator.telemetry.health import HealthServer, LoopLag, must_be_y
 from dispersed_operator.telemetry.metrics import Metrics
 from dispersed_operator.telemetry.vocabulary import EventResult
 from dispersed_operator.workers import Workers
-from dispersed_operator.workqueue import QueueHooks, WorkQueue
+from dispersed_operator.workqueue import Lane, QueueHooks, WorkQueue
 
 RETRY_CEILING_SECONDS = 60.0
 STUCK_SECONDS = 300.0
@@ -72,6 +71,12 @@ def remote_http_client(settings: Settings) -> httpx.AsyncClient:
     )
 
 
+def lane_among_many(store: ResourceStore, key: ResourceKey) -> Lane:
+    """Where many are looked at together, as at a start, those that wait for something go before those that only run on:
+    there may be thousands."""
+    return Lane.POLLING if store.settled(key) else Lane.LIFECYCLE
+
+
 def work_queue(
     *,
     workers: int,
@@ -85,14 +90,12 @@ def work_queue(
 
     def flow_of(key: ResourceKey) -> Flow:
         """New jobs are kept apart: a burst of them must not delay the end of a job. So are accounts themselves."""
-        body = store.get(key) if key.kind is Kind.JOB else None
-        if body is None:
+        job = store.reading(key) if key.kind is Kind.JOB else None
+        if job is None:
             return Flow(key.namespace)
-        accounts = accounts_of(body)
-        account = next((name for name in accounts if store.get(name) is not None), accounts[0])
-        has_job = (body.get("status") or {}).get("jobUUID") is not None
-        leaves = body["metadata"].get("deletionTimestamp") is not None
-        return Flow(key.namespace, account, errand="" if has_job or leaves else "create")
+        accounts = job.outline.accounts
+        account = next((name for name in accounts if store.holds(name)), accounts[0])
+        return Flow(key.namespace, account, errand="" if job.outline.job_uuid or job.deleting else "create")
 
     def limit(account: Hashable) -> int:
         session = book.get(account) if isinstance(account, ResourceKey) else None

@@ -126,6 +126,10 @@ class ResourceStore:
         held = self._kinds[kind].held
         return len(held) if namespace is None else sum(key.namespace == namespace for key in held)
 
+    def reading(self, key: ResourceKey) -> Reading | None:
+        """What is held, as it is held: nothing is unpacked."""
+        return self._kinds[key.kind].held.get(key)
+
     def readings(self, kind: Kind) -> tuple[Reading, ...]:
         """All resources of a kind as they are held."""
         return tuple(self._kinds[kind].held.values())

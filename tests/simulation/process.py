@@ -21,7 +21,7 @@ import httpx
 from dispersed_operator.abandoned import AbandonedJobs
 from dispersed_operator.account_reconciler import AccountReconciler
 from dispersed_operator.accounts import AccountBook
-from dispersed_operator.composition import build_sweeper, resource_store, work_queue
+from dispersed_operator.composition import build_sweeper, lane_among_many, resource_store, work_queue
 from dispersed_operator.config import Settings
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
@@ -144,7 +144,7 @@ class SimulatedProcess:
             self.fail(error)
             return
         if changed:
-            self.queue.add(key, Lane.LIFECYCLE if event_type is not None else self._lane(key))
+            self.queue.add(key, Lane.LIFECYCLE if event_type is not None else lane_among_many(self.store, key))
             if key.kind is Kind.ACCOUNT and event_type == "DELETED":
                 self._account_changed(key)
 
@@ -194,7 +194,7 @@ class SimulatedProcess:
         self.leader = SoleLeader(now)
         self.book = AccountBook(
             windows_for=self.settings.windows_for,
-            exists=lambda key: self.store.get(key) is not None,
+            exists=self.store.holds,
             shard=self.settings.part,
         )
         self.queue = work_queue(
@@ -364,14 +364,11 @@ class SimulatedProcess:
 
     def _add_all(self, keys: frozenset[ResourceKey]) -> None:
         for key in sorted(keys, key=lambda item: (item.kind is not Kind.ACCOUNT, item)):
-            self.queue.add(key, self._lane(key))
-
-    def _lane(self, key: ResourceKey) -> Lane:
-        return Lane.POLLING if self.store.settled(key) else Lane.LIFECYCLE
+            self.queue.add(key, lane_among_many(self.store, key))
 
     def _account_changed(self, key: ResourceKey) -> None:
         for job in sorted(self.store.jobs_of_account(key)):
-            self.queue.add(job, self._lane(job))
+            self.queue.add(job, lane_among_many(self.store, job))
 
     async def _reconcile(self, key: ResourceKey) -> Outcome:
         if key.kind is Kind.ACCOUNT:
