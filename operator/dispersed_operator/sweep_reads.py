@@ -68,10 +68,14 @@ class SweepReads:
         Raises KubernetesError, and StateLost if the API server is behind what it has shown.
         """
         async with self._listing:
-            if not thorough and all_claimed(rows, self._store.by_uuid, self._cluster_id) and await self._is_complete():
+            # Asked again after the count: what the store has learnt meanwhile must not make a suspect without a LIST.
+            if not thorough and self._all_claimed(rows) and await self._is_complete() and self._all_claimed(rows):
                 keys = {key for row in rows for key in self._store.by_uuid(row.uuid)}
                 return [reading for reading in self._store.readings(Kind.JOB) if reading.key in keys]
             return await self._listed(rows)
+
+    def _all_claimed(self, rows: Collection[RemoteJob]) -> bool:
+        return all_claimed(rows, self._store.by_uuid, self._cluster_id)
 
     async def _is_complete(self) -> bool:
         """Whether the API server counts as many resources as the store holds. A deletion that the watch missed shows

@@ -76,6 +76,24 @@ async def test_a_job_that_nobody_records_is_judged_by_a_list(bench: Bench, known
     assert expected in {verdict.standing for verdict in plan.verdicts}
 
 
+async def test_a_job_that_its_resource_drops_during_the_count_is_judged_by_a_list(bench: Bench) -> None:
+    session, sweeper = bench.open(), bench.sweeper()
+    a_recorded_job(bench)
+    other = bench.add_resource("tune")
+    bench.record(other, bench.insert(other, age=1000))
+    bench.hold("tune")
+    await swept_once(bench, sweeper, session)
+
+    def drop(asked: str) -> None:
+        if asked == f"GET {DISPERSED_JOBS.path()}" and bench.gate.queries[-1:] == COUNTED:
+            bench.record(other, "another-job")
+            bench.hold("tune")
+
+    bench.gate.act = drop
+    await sweeper.sweep(session)
+    assert bench.listed() == COUNTED + LISTED
+
+
 async def test_an_open_object_is_answered_by_a_list_only(bench: Bench) -> None:
     session, sweeper = bench.open(), bench.sweeper()
     uuid = a_recorded_job(bench)
