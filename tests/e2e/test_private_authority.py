@@ -28,7 +28,11 @@ def private_world(make_world: Callable[..., World], installed_plane: ControlPlan
 def test_with_proxy_and_authority_set_a_job_runs_and_the_proxy_reads_nothing_of_it(private_world: World) -> None:
     world = private_world
     with QuotingProxy(lambda _: False, lambda _: False) as proxy:
-        flags = (f"--remote-proxy=http://127.0.0.1:{proxy.port}", f"--remote-ca-file={world.plane.ca_file}")
+        flags = (
+            f"--remote-proxy=http://127.0.0.1:{proxy.port}",
+            f"--remote-ca-file={world.plane.ca_file}",
+            f"--namespaces={world.namespace}",  # accounts that other tests left are at http addresses
+        )
         world.start_operator(flags=flags)
         world.add_batch()
         world.wait_condition("batch", "Complete")
