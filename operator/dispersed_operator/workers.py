@@ -43,6 +43,7 @@ class Workers:
         self._monotonic = monotonic
         self._fatal = fatal
         self._tasks: list[asyncio.Task[None]] = []
+        self._door = asyncio.Lock()
         self._served = monotonic()
 
     def start(self, count: int) -> None:
@@ -72,6 +73,7 @@ class Workers:
 
     async def _work(self) -> None:
         while True:
+            await self._give_way()
             try:
                 key = await self._queue.get()
             except QueueClosed:
@@ -83,6 +85,13 @@ class Workers:
             finally:
                 self._served = self._monotonic()
                 self._queue.done(key)
+
+    async def _give_way(self) -> None:
+        """Let everything else that is ready have a turn of the event loop before the next key, one worker at a time. A
+        pass that finds nothing to do waits for nothing, so the passes of a backlog would follow each other without end,
+        and requests under way, probes and the Lease would stand still for as long."""
+        async with self._door:
+            await asyncio.sleep(0)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

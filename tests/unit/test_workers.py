@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -131,6 +132,22 @@ async def test_a_backlog_that_is_worked_off_is_not_stuck() -> None:
         await _until(lambda: floor.begun == [FIRST, SECOND])
         floor.now += 7.0
         assert floor.workers.stuck_for() == 7.0, "the third key has been due for 107 s, but work flows"
+
+
+@pytest.mark.parametrize("workers", [1, 16])
+async def test_a_backlog_of_passes_that_wait_for_nothing_leaves_the_loop_to_others_in_between(workers: int) -> None:
+    """At a start thousands of resources are looked at that need nothing. If nobody else had a turn meanwhile, requests
+    would time out, and the Lease would be lost."""
+    backlog = [ResourceKey(Kind.JOB, "team-a", f"job-{number}") for number in range(500)]
+    async with _floor(workers) as floor:
+        for key in backlog:
+            floor.queue.add(key)
+        served = [0]
+        async with asyncio.timeout(PATIENCE):
+            while len(floor.begun) < len(backlog):
+                await asyncio.sleep(0)
+                served.append(len(floor.begun))
+    assert max(after - before for before, after in itertools.pairwise(served)) == 1
 
 
 async def test_a_worker_that_dies_is_told_to_whoever_ends_the_process() -> None:
