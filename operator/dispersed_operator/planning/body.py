@@ -10,6 +10,7 @@ hash of it, because the digest is public and a weak password could be guessed fr
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ from dispersed_operator.remote.signing import canonical_body
 
 SSH_PORT = 22
 EXPIRY_GRACE_SECONDS = 3600
+DIGESTS_KEPT = 64
 
 Json = dict[str, object]
 
@@ -39,8 +41,13 @@ class BodyProblem(ValueError):
     """The spec cannot be expressed as a request; the text names the field and the remedy."""
 
 
+@functools.lru_cache(maxsize=DIGESTS_KEPT)
 def body_digest(spec: DispersedJobSpec) -> str:
-    """SHA-256 (hex) of the canonical body without title, description and our env entry (protocol, Names)."""
+    """SHA-256 (hex) of the canonical body without title, description and our env entry (protocol, Names).
+
+    Each step of a pass asks for it, so those of the passes under way are kept. Specs that are equal have one body, for
+    nothing in it is a number with a fraction.
+    """
     return hashlib.sha256(_canonical(_body(spec))).hexdigest()
 
 

@@ -61,7 +61,7 @@ def matches(index: ListingIndex, identities: Iterable[Identity], attempts: range
     found: dict[str, Match] = {}
     for identity in identities:
         rows = list(index.by_mark.get(naming.uid_mark(identity.uid), ()))
-        for attempt in attempts:
+        for attempt in attempts if index.by_token else ():  # a token costs a hash, and hardly any title is changed
             rows.extend(index.by_token.get(naming.create_token(identity, attempt), ()))
         for row in rows:
             claimed = claims(row, identity, attempts)
