@@ -3,7 +3,8 @@
 The real poller and client against the simulator in a process of its own, with as many live jobs as asked for. Each line
 is one way to poll: calls, seconds of wall time, seconds of CPU of the poller's process, and the ratio of that CPU to
 the first line's, which reads every page of both lists one after the other and parses every row. The last lines
-compute, from the calls counted here, what an account of this size costs in an hour at the default interval.
+compute, from the calls counted here, what an account of this size costs in an hour at the default interval while
+nothing is awaited.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import cProfile
 import json
+import math
 import pstats
 import sys
 import tempfile
@@ -26,13 +28,22 @@ from dispersed_operator.remote.client import DispersedClient
 from dispersed_operator.remote.clock import ServerClock
 from dispersed_operator.remote.limiter import Limiter
 from dispersed_operator.remote.live import live_jobs, live_runs
-from dispersed_operator.remote.poller import CALLS_PER_SECOND, RUNS_SECONDS, AccountPoller
+from dispersed_operator.remote.poller import (
+    CALLS_PER_SECOND,
+    CALM_CALLS_PER_SECOND,
+    HURRIED_SHARE,
+    LONGEST_CALM,
+    RUNS_POLLS,
+    RUNS_SECONDS,
+    AccountPoller,
+)
 from dispersed_operator.remote.signing import Credentials
 from dispersed_operator.remote.transport import build_http_client
 from dispersed_operator.remote.view import RemoteView
 from tests.support.simulator import PUBLIC_KEY, SECRET_KEY, SimulatorProcess
 
 HOUR = 3600.0
+QUIET, WITH_RUNS, GLANCE = "poll, nothing changed", "poll with all runs, nothing changed", "glance"
 
 
 @dataclass(frozen=True)
@@ -112,9 +123,9 @@ async def measure(world: World, times: int, profile: Path | None) -> list[Cost]:
         await plain()
         costs = [await world.cost("page by page, every row parsed", plain, times)]
         costs.append(await world.cost("first poll", poller.poll, 1))
-        costs.append(await world.cost("poll, nothing changed", poller.poll, times))
-        costs.append(await world.cost("poll with all runs, nothing changed", with_runs, times))
-        costs.append(await world.cost("glance", poller.glance, times))
+        costs.append(await world.cost(QUIET, poller.poll, times))
+        costs.append(await world.cost(WITH_RUNS, with_runs, times))
+        costs.append(await world.cost(GLANCE, poller.glance, times))
         for uuid in world.uuids[:: max(1, len(world.uuids) // 100)]:
             world.simulator.control.force_status(uuid, "CANCELLING")
         changed.clear()
@@ -128,18 +139,28 @@ async def measure(world: World, times: int, profile: Path | None) -> list[Cost]:
 
 
 def hourly(costs: list[Cost], jobs: int) -> dict[str, float]:
-    """What an hour costs while all jobs run on, at the default interval; see docs/polling.md."""
+    """What an hour costs while all jobs run on, at the default interval and without jitter; see docs/polling.md. Of a
+    list of more pages than two."""
     named = {cost.name: cost for cost in costs}
-    quiet, full = named["poll, nothing changed"], named["poll with all runs, nothing changed"]
+    quiet, full, glance = (named[name] for name in (QUIET, WITH_RUNS, GLANCE))
     interval = float(AccountPolling().interval_seconds)
-    apart = [max(interval, cost.calls / CALLS_PER_SECOND, 2 * cost.wall_seconds) for cost in (quiet, full)]
-    quiet_ones = max(0.0, (RUNS_SECONDS - apart[1]) / apart[0])
+    apart = [
+        max(interval, cost.calls / CALLS_PER_SECOND, min(cost.calls / CALM_CALLS_PER_SECOND, LONGEST_CALM),
+            2 * cost.wall_seconds)
+        for cost in (quiet, full)
+    ]  # fmt: skip
+    runs_apart = max(RUNS_SECONDS, RUNS_POLLS * quiet.calls / CALM_CALLS_PER_SECOND)
+    quiet_ones = math.ceil(max(0.0, runs_apart - apart[1]) / apart[0])
     round_seconds = apart[1] + quiet_ones * apart[0]
-    rounds = HOUR / round_seconds
+    rounds, polls = HOUR / round_seconds, 1 + quiet_ones
+    glances = round_seconds / (interval / HURRIED_SHARE) - polls
     return {
-        "seconds between whole polls": round_seconds / (1 + quiet_ones),
-        "calls per live job and hour": rounds * (full.calls + quiet_ones * quiet.calls) / jobs,
-        "percent of a core": rounds * (full.cpu_seconds + quiet_ones * quiet.cpu_seconds) / HOUR * 100,
+        "seconds between whole polls": round_seconds / polls,
+        "calls per live job and hour": rounds * (full.calls + quiet_ones * quiet.calls + glances * glance.calls) / jobs,
+        "percent of a core": rounds
+        * (full.cpu_seconds + quiet_ones * quiet.cpu_seconds + glances * glance.cpu_seconds)
+        / HOUR
+        * 100,
     }
 
 

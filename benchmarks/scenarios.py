@@ -25,8 +25,9 @@ _AFTERMATH_SECONDS = 2.0
 """What follows the event that is measured belongs to its price: events, annotations, further writes."""
 _REST_SECONDS = {OPERATOR: 0.06}
 _RIVALS_REST_SECONDS = 0.012
-"""A rest is looked at so much longer for each resource. With 10,000 the operator does within that time whatever it does
-again and again: whole polls, a sweep, its own LIST. Everything that a rival repeats takes seconds."""
+"""A rest is looked at so much longer for each resource. With 10,000 the operator does within that time whole polls, a
+sweep and its own LIST. What is rarer is not in it: an account's examination each hour, and the writes of costs, which
+begin after hours. Everything that a rival repeats takes seconds."""
 _FADE_SECONDS = 20.0
 """So long after the last start of a job its contender is at rest."""
 

@@ -1,6 +1,6 @@
 """The composition root: builds the rooms, starts them in order, and stops them in order.
 
-Start: logs, health, Kubernetes client, cluster identity, leadership, own LIST (the barrier), watch, workers. Nothing is
+Start: logs, Kubernetes client, health, cluster identity, leadership, own LIST (the barrier), watch, workers. Nothing is
 reconciled before the barrier has passed. Stop: intake, watch, requests in flight (45 s), workers, Lease, sessions. No
 job is ever cancelled because the operator stops. The process ends with a failure if the watch dies, if the API server's
 state went back in time, if a worker dies, or if the Lease is lost: a fresh process starts clean.

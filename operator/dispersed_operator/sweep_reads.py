@@ -4,9 +4,9 @@ The resources of thousands of jobs are the dearest of the three, and nearly alwa
 they are listed where that can matter. If each live job of this cluster's make is recorded in the store, and the API
 server counts as many resources as the store holds, no rule makes a suspect of any, and the store's word will do.
 
-Invariant: whatever makes a suspect, or writes to a DispersedOrphan, comes from a LIST by quorum that began after the
-remote rows were read, never from the store (protocol, Sweep; ADR 0012 has the argument). The API server going back in
-time is `StateLost`.
+Invariant: whatever makes a suspect, or opens or closes a DispersedOrphan, comes from a LIST by quorum that began after
+the remote rows were read, never from the store (protocol, Sweep; ADR 0012 has the argument). The API server going back
+in time is `StateLost`.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ class BodyProblem(ValueError):
 def body_digest(spec: DispersedJobSpec) -> str:
     """SHA-256 (hex) of the canonical body without title, description and our env entry (protocol, Names).
 
-    Each step of a pass asks for it, so those of the passes under way are kept. Specs that are equal have one body, for
-    nothing in it is a number with a fraction.
+    Each step of a pass asks for it, so those of as many passes as there are workers by default are kept. Specs that are
+    equal have one body, for nothing in it is a number with a fraction.
     """
     return hashlib.sha256(_canonical(_body(spec))).hexdigest()
 

@@ -69,9 +69,9 @@ class SweepView:
     """What one sweep saw.
 
     `rows`: the live remote jobs, listed at `server_date`. `recorded`: which resource records which uuid, and
-    `resources`: those that a title may speak of; both from one LIST begun after the rows were read. `decisions`: by
-    name of the DispersedOrphan. `sightings`: by uuid, what the sweep before left. `spent`: how many cancels of the cap
-    earlier sweeps of the same interval took.
+    `resources`: those that a title may speak of; both from one LIST begun after the rows were read or, where every row
+    is recorded, from the store (ADR 0012). `decisions`: by name of the DispersedOrphan. `sightings`: by uuid, what the
+    sweep before left. `spent`: how many cancels of the cap earlier sweeps of the same interval took.
     """
 
     rows: Sequence[RemoteJob]

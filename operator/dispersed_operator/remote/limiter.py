@@ -4,8 +4,8 @@ Why it exists: the service publishes no rate limit but must be expected to answe
 that is answered 429 has an unknown outcome (protocol C4). So requests wait here, before they are signed, and neither at
 the service nor in the HTTP pool. The lanes are the queue's: creates and cancels go before the pages of a poll, of which
 there may be hundreds, and the poll has its share, or no status would move while creates wait. Invariants: never more
-than `concurrency` requests in flight; after a 429 nothing starts before the service said so; waiters of a lane start in
-the order in which they came.
+than `concurrency` requests in flight; after a 429 nothing starts before the service said so, 300 s at most; waiters of
+a lane start in the order in which they came.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 `/healthz` answers whether the process still does its work, not whether it could open a port: a kubelet restarts what
 answers 503, so each check must be about something that only a restart mends (a dead thread, a stuck worker, a loop that
-does not turn), never about an API that is down. `/readyz` answers whether this process reconciles now.
+does not turn), never about an API that is down. `/readyz` answers whether this process reconciles now, or stands by
+to take over.
 
 Invariant: a probe never waits for anything and never asks another machine. A check that raises fails its probe.
 """

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -39,27 +39,14 @@ _resource: ContextVar[Mapping[str, str] | None] = ContextVar("dispersed_operator
 
 
 @contextmanager
-def about(key: ResourceKey, uid: str = "") -> Iterator[None]:
-    """Every line logged inside, by anybody in this task, carries kind, namespace, name and (if given) uid."""
+def about(key: ResourceKey) -> Iterator[None]:
+    """Every line logged inside, by anybody in this task, carries kind, namespace and name of the resource."""
     before = _resource.get()
-    _resource.set(_resource_fields(key, uid))
+    _resource.set({"kind": str(key.kind), "namespace": key.namespace, "name": key.name})
     try:
         yield
     finally:
         _resource.set(before)  # not by a token: a task that never went on may be collected in another context
-
-
-class ResourceLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose lines carry kind, namespace, name and (if given) uid of one resource."""
-
-    def __init__(self, logger: logging.Logger, key: ResourceKey, uid: str = "") -> None:
-        super().__init__(logger)
-        self._about = _resource_fields(key, uid)
-
-    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[object, MutableMapping[str, Any]]:
-        """Adds the resource; `extra={"fields": {...}}` of the caller stays."""
-        kwargs["extra"] = {**(kwargs.get("extra") or {}), "resource": self._about}
-        return msg, kwargs
 
 
 def configure_logs(
@@ -162,13 +149,8 @@ def _is_ours(logger: str) -> bool:
     return logger.partition(".")[0] == _OURS
 
 
-def _resource_fields(key: ResourceKey, uid: str) -> dict[str, str]:
-    fields = {"kind": str(key.kind), "namespace": key.namespace, "name": key.name}
-    return {**fields, "uid": uid} if uid else fields
-
-
 def _given_fields(record: logging.LogRecord) -> dict[str, object]:
-    resource = getattr(record, "resource", None) or _resource.get() or {}
+    resource = _resource.get() or {}
     fields = getattr(record, "fields", None) or {}
     return {**resource, **{key: value for key, value in fields.items() if key not in resource}}
 

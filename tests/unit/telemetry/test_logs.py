@@ -15,7 +15,7 @@ import pytest
 from dispersed_operator.config import LogFormat, LogLevel
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.redaction import MASK, Redactor
-from dispersed_operator.telemetry.logs import QUIET_LOGGERS, ResourceLogger, about, configure_logs
+from dispersed_operator.telemetry.logs import QUIET_LOGGERS, about, configure_logs
 
 SECRET = 'marked "secret" value'
 KEY = ResourceKey(Kind.JOB, "team-a", "train")
@@ -117,18 +117,12 @@ def test_a_line_says_when_how_bad_who_and_what() -> None:
         assert str(line["ts"]).endswith("+00:00")
 
 
-def test_a_resource_logger_names_its_resource_and_keeps_the_fields() -> None:
+def test_a_line_about_a_resource_names_it_and_keeps_the_fields() -> None:
     with logs() as lines:
-        ResourceLogger(logger, KEY, uid="u-1").info(
-            "created", extra={"fields": {"attempt": 2, "name": "not the resource"}}
-        )
+        with about(KEY):
+            logger.info("created", extra={"fields": {"attempt": 2, "name": "not the resource"}})
         (line,) = parsed(lines)
-        assert (line["kind"], line["namespace"], line["name"], line["uid"]) == (
-            "DispersedJob",
-            "team-a",
-            "train",
-            "u-1",
-        )
+        assert (line["kind"], line["namespace"], line["name"]) == ("DispersedJob", "team-a", "train")
         assert line["attempt"] == 2
 
 
@@ -139,14 +133,14 @@ def test_the_context_names_the_resource_for_lines_of_anybody_and_ends_with_its_b
         logger.info("outside")
         inside, outside = parsed(lines)
         assert (inside["namespace"], inside["name"]) == ("team-a", "train")
-        assert "uid" not in inside
         assert "name" not in outside
 
 
 def test_text_lines_name_the_resource_for_people() -> None:
     stream = io.StringIO()
     restore = configure_logs(level=LogLevel.INFO, log_format=LogFormat.TEXT, redactor=Redactor(), stream=stream)
-    ResourceLogger(logger, KEY).info("created", extra={"fields": {"attempt": 2}})
+    with about(KEY):
+        logger.info("created", extra={"fields": {"attempt": 2}})
     restore()
     assert stream.getvalue().rstrip().endswith("created [DispersedJob/team-a/train] attempt=2")
 
