@@ -221,7 +221,11 @@ class AccountReconciler:
             unfit = await self._examinations.examine(session)
         except RemoteError as error:
             _log.warning("account %s: %s", full_name(session.key), error)
+            session.silent = True
             return problem_of(error)
+        if session.silent:
+            session.silent = False
+            session.poller.resume()  # it may have minutes of its back-off before it, and its jobs wait for it
         session.problem = None
         return session.blocker() or unfit
 

@@ -40,7 +40,7 @@ class AccountSession:
     seconds. `awaits_poll`: several jobs are known to live, and no poll has shown yet whether this key knows them.
     `on_doubt` has the account looked at at once: the breaker opened or closed, or the key is in question. `frozen`: the
     cluster may be a copy of another one, so nothing may be cancelled either. `expected_identity`: uuid of the account
-    that has the live jobs, where it is known.
+    that has the live jobs, where it is known. `silent`: the account's own last question was not answered well.
     """
 
     key: ResourceKey
@@ -64,6 +64,7 @@ class AccountSession:
     on_doubt: Callable[[], object] = lambda: None
     frozen: Problem | None = None
     expected_identity: str | None = None
+    silent: bool = False
 
     @property
     def mark(self) -> AccountMark:

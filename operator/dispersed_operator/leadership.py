@@ -22,7 +22,17 @@ from dispersed_operator.errors import (
 )
 from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import LEASES
-from dispersed_operator.planning.election import Document, SeenLease, Terms, is_free, released, renewed, see, taken
+from dispersed_operator.planning.election import (
+    Document,
+    SeenLease,
+    Terms,
+    free_in,
+    is_free,
+    released,
+    renewed,
+    see,
+    taken,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +146,7 @@ class Election:
             if words and words != told:
                 _log.info("%s", words)
                 told = words
-            await asyncio.sleep(self._terms.retry * (1 + JITTER * self._random()))
+            await asyncio.sleep(self._until_next_try())
 
     async def keep(self) -> None:
         while self._renewed is not None:
@@ -159,6 +169,12 @@ class Election:
     def _left(self) -> float:
         """Seconds until this process must no longer lead."""
         return (self._renewed if self._renewed is not None else float("-inf")) + self._terms.give_up - self._monotonic()
+
+    def _until_next_try(self) -> float:
+        """Seconds; a Lease that nobody renews is tried as soon as it can be taken."""
+        retry = self._terms.retry * (1 + JITTER * self._random())
+        left = free_in(self._seen, now=self._monotonic()) if self._seen is not None else 0.0
+        return min(retry, left) if left > 0 else retry
 
     async def _try(self) -> bool:
         """Take the Lease if it is free; whether it was."""

@@ -54,7 +54,12 @@ def see(body: Mapping[str, Any], before: SeenLease | None, *, now: float) -> See
 def is_free(seen: SeenLease, *, now: float) -> bool:
     """Whether a process that does not lead may take the Lease. A holder of its own name is somebody else: that of a
     process before this one, or of one that was given the same name by mistake."""
-    return not seen.holder or now - seen.since >= seen.duration
+    return free_in(seen, now=now) <= 0
+
+
+def free_in(seen: SeenLease, *, now: float) -> float:
+    """Seconds until the Lease may be taken if nobody renews it; 0 or less if it may be taken now."""
+    return seen.since + seen.duration - now if seen.holder else 0.0
 
 
 def taken(me: str, terms: Terms, seen: SeenLease | None, *, wall: float) -> Document:

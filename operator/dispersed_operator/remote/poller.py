@@ -97,6 +97,7 @@ class AccountPoller:
         self._jitter = jitter
         self._many_ended = many_ended
         self._woken = asyncio.Event()
+        self._answers = asyncio.Event()
         self._failures = 0
         self._vanished: frozenset[str] = frozenset()
         self._job_rows = job_rows()
@@ -107,8 +108,12 @@ class AccountPoller:
         self._runs_due = float("-inf")
 
     def wake(self) -> None:
-        """Poll soon: a job was created."""
+        """Poll soon: a job was created. A poll that failed is not repeated for that."""
         self._woken.set()
+
+    def resume(self) -> None:
+        """The service answers again: what is left of a back-off is not waited for."""
+        self._answers.set()
 
     @property
     def idle(self) -> bool:
@@ -122,9 +127,10 @@ class AccountPoller:
             begun = self._monotonic()
             rest = await self._poll_unless_idle()
             if rest is None:
-                await self._rest(self._until_next(begun), begun)
+                await self._rest(self._until_next(begun), begun, self._woken)
             else:
-                await self._sleep(rest)
+                self._answers.clear()
+                await self._rest(rest, begun, self._answers)
 
     async def poll(self) -> None:
         """One whole poll: list the live jobs, then the live runs, and report. Raises RemoteError and changes nothing
@@ -259,10 +265,10 @@ class AccountPoller:
         asked = error.retry_after if isinstance(error, RemoteStatusError) else None
         return max(backoff, asked or 0.0, self._client.limiter.paused_for)
 
-    async def _rest(self, seconds: float, begun: float) -> None:
-        """Sleep for `seconds` or until woken, but never less than the shortest gap."""
+    async def _rest(self, seconds: float, begun: float, event: asyncio.Event) -> None:
+        """Sleep for `seconds` or until the event, but never less than the shortest gap."""
         timer = asyncio.ensure_future(self._sleep(seconds))
-        woken = asyncio.ensure_future(self._woken.wait())
+        woken = asyncio.ensure_future(event.wait())
         try:
             await asyncio.wait({timer, woken}, return_when=asyncio.FIRST_COMPLETED)
         finally:

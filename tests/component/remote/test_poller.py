@@ -9,6 +9,8 @@ from dispersed_operator.remote.view import RemoteView
 
 from .conftest import Bench, until
 
+GAP = 2.0
+
 
 class Desk:
     """One poller with everything that it reported; its sleeps last until the test lets them end."""
@@ -44,9 +46,14 @@ class Desk:
 
     async def _sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
-        if seconds != 2.0:  # the gap after a wake passes at once
+        if seconds != GAP:  # it passes at once
             await self._slept.wait()
             self._slept.clear()
+
+    @property
+    def rests(self) -> list[float]:
+        """The sleeps without the gaps that are kept before a poll, for the clock stands still."""
+        return [seconds for seconds in self.sleeps if seconds != GAP]
 
     def time_passes(self) -> None:
         self._slept.set()
@@ -118,13 +125,28 @@ async def test_a_failed_poll_changes_nothing_is_reported_and_backs_off(bench: Be
     bench.simulator.control.add_fault("server_error", path="^/v1/job-runs$", times=2)
     task = asyncio.create_task(desk.poller.run())
     for polls in (1, 2):
-        await until(lambda polls=polls: len(desk.sleeps) == polls)  # type: ignore[misc]
+        await until(lambda polls=polls: len(desk.rests) == polls)  # type: ignore[misc]
         desk.poller.wake()
         desk.time_passes()
     await until(lambda: desk.successes == 1)
     assert len(desk.errors) == 2
     assert desk.changes == [{uuid}]
-    assert desk.sleeps[:2] == [15.0, 30.0]
+    assert desk.rests[:2] == [15.0, 30.0]
+    await stop(task)
+
+
+async def test_after_a_failure_the_next_poll_comes_as_soon_as_the_service_is_known_to_answer(bench: Bench) -> None:
+    """A back-off grows to minutes, and after an outage all statuses would be as old."""
+    desk = Desk(bench, {persistent(bench)})
+    desk.poller.resume()  # nothing has failed yet: this shortens no later back-off
+    bench.simulator.control.add_fault("server_error", path="^/v1/jobs$", times=1)
+    task = asyncio.create_task(desk.poller.run())
+    await until(lambda: len(desk.sleeps) == 1)
+    await asyncio.sleep(0)
+    assert (desk.sleeps, desk.successes) == ([15.0], 0)
+    desk.poller.resume()
+    await until(lambda: desk.successes == 1)
+    assert desk.sleeps[:2] == [15.0, 2.0], "and not before the shortest gap is over"
     await stop(task)
 
 

@@ -14,7 +14,7 @@ from dispersed_operator.kube.client import KubeClient
 from dispersed_operator.kube.resources import LEASES
 from dispersed_operator.leadership import Election, LeadershipLost
 from dispersed_operator.planning.election import Terms
-from tests.integration.kube.harness import LEASE_NAME, candidate
+from tests.integration.kube.harness import LEASE_NAME, QUICK, candidate
 
 PATIENT = Terms(duration=15.0, give_up=10.0, retry=0.2)
 
@@ -81,6 +81,15 @@ async def test_a_leader_that_falls_silent_is_followed_and_has_given_up_before(
     await second.acquire()  # the first one does not renew
     assert second.leading
     assert not first.leading
+
+
+async def test_whoever_stands_by_tries_as_soon_as_the_lease_can_be_free(client: KubeClient, namespace: str) -> None:
+    """And not only when its next turn comes: here that would be after an hour."""
+    await candidate(client, namespace, "first").acquire()  # it does not renew
+    rare = Terms(duration=QUICK.duration, give_up=QUICK.give_up, retry=3600.0)
+    second = candidate(client, namespace, "second", terms=rare)
+    await asyncio.wait_for(second.acquire(), 60)
+    assert second.leading
 
 
 async def test_who_lost_the_lease_is_told_who_holds_it(client: KubeClient, namespace: str) -> None:
