@@ -44,6 +44,7 @@ LINES = (
     Line("burst", "apply_to_post_p95_s", "N at once: apply → POST received, p95", "s", 0.05),
     Line("burst", "writes_per_create", "writes for each of them, first transitions included", "", 1.0),
     Line("burst", "calls_per_create", "remote calls for each create, polls included", "", 1.0),
+    Line("burst", "doubles", "N at once: jobs that were made twice", "", 1.0, ((EVERY, 0.0),)),
     Line("burst", "memory_peak_mib", "N at once: peak of memory", "MiB", 1.0, ((EVERY, 300.0),)),
     Line("arrivals", "apply_to_post_p50_s", "100 more: apply → POST received, median", "s", 0.05),
     Line("arrivals", "apply_to_post_p95_s", "100 more: apply → POST received, p95", "s", 0.05, ((EVERY, 2.0),),

@@ -54,6 +54,7 @@ def failover(stage: Stage, size: int) -> Figures:
     third.stop()
     stage.contender = stage.make_contender()
     stage.start_contender()
+    _polled(stage, size)  # what comes next begins with a start that is over
     return {
         "kill_to_reconcile_s": killed,
         "sleep_to_reconcile_s": slept,
