@@ -55,6 +55,9 @@ class Desk:
         """The sleeps without the gaps that are kept before a poll, for the clock stands still."""
         return [seconds for seconds in self.sleeps if seconds != GAP]
 
+    async def rested(self, times: int) -> None:
+        await until(lambda: len(self.rests) == times)
+
     def time_passes(self) -> None:
         self._slept.set()
 
@@ -125,7 +128,7 @@ async def test_a_failed_poll_changes_nothing_is_reported_and_backs_off(bench: Be
     bench.simulator.control.add_fault("server_error", path="^/v1/job-runs$", times=2)
     task = asyncio.create_task(desk.poller.run())
     for polls in (1, 2):
-        await until(lambda polls=polls: len(desk.rests) == polls)  # type: ignore[misc]
+        await desk.rested(polls)
         desk.poller.wake()
         desk.time_passes()
     await until(lambda: desk.successes == 1)
