@@ -15,7 +15,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dispersed_operator.accounts import AccountBook, AccountSession, total_rate
+from dispersed_operator.accounts import AWAITS_POLL, AccountBook, AccountSession, total_rate
 from dispersed_operator.errors import KubernetesNotFound, RemoteError, SettingsError
 from dispersed_operator.examinations import Examinations
 from dispersed_operator.holds import Holds
@@ -55,8 +55,8 @@ _log = logging.getLogger(__name__)
 
 
 class AccountReconciler:
-    """Reconciles accounts of both kinds, one key at a time. `operator_namespace` has the Secrets of cluster-wide
-    ones."""
+    """Reconciles accounts of both kinds, one key at a time. `operator_namespace` has the Secrets of cluster-wide ones.
+    `on_change`: what an account means for its jobs is new. `on_listable`: they wait for its first poll only."""
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class AccountReconciler:
         wall: Callable[[], float],
         monotonic: Callable[[], float],
         on_change: Callable[[ResourceKey], None],
+        on_listable: Callable[[ResourceKey], None],
         operator_namespace: str,
         api_server_cas: Sequence[str] = (),
     ) -> None:
@@ -82,6 +83,7 @@ class AccountReconciler:
         self._wall = wall
         self._monotonic = monotonic
         self._on_change = on_change
+        self._on_listable = on_listable
         self._opened: dict[ResourceKey, str] = {}  # digest of what a session was opened with
         self._fresh_reads = SharedReads(self._what_changed)
         self._api_server_cas = tuple(api_server_cas)
@@ -108,6 +110,8 @@ class AccountReconciler:
         after = self._blocked(key)
         if (before and before.reason) != (after and after.reason):
             self._on_change(key)  # before the write: a conflict there must not lose it
+        elif after == AWAITS_POLL != before:
+            self._on_listable(key)
         await self._write_status(key, problem)
         return CHECK_SECONDS if problem is None else PROBLEM_SECONDS
 
@@ -211,11 +215,12 @@ class AccountReconciler:
 
     async def _ask(self, session: AccountSession) -> Problem | None:
         """Whether the service accepts the key; the clock is read on the way."""
+        doubted = session.problem not in {None, AWAITS_POLL}
         try:
             if session.probes is None or not session.probes.expiry_enforced:  # a bad verdict stops much: ask again
                 session.probes = await session.client.probe()
                 session.last_answer = self._monotonic()
-            elif self._monotonic() - session.last_answer > CHECK_SECONDS / 2 or session.problem is not None:
+            elif self._monotonic() - session.last_answer > CHECK_SECONDS / 2 or doubted:
                 await session.client.page_jobs(page=1, limit=1)
                 session.last_answer = self._monotonic()
             unfit = await self._examinations.examine(session)

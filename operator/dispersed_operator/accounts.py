@@ -32,6 +32,7 @@ from dispersed_operator.remote.probes import Probes
 from dispersed_operator.remote.view import RemoteView
 
 NOWHERE = ProofWindows()
+AWAITS_POLL = Problem(Reason.ACCOUNT_PROBING, "the known jobs of the account are being looked for")
 
 
 @dataclass(slots=True, eq=False)
@@ -76,11 +77,10 @@ class AccountSession:
             return self.problem
         if self.hands_off is not None:
             return self.hands_off
-        if self.awaits_poll:
-            return Problem(Reason.ACCOUNT_PROBING, "the known jobs of the account are being looked for")
         if self.probes is None:
             return Problem(Reason.ACCOUNT_PROBING, "the account is being checked")
-        return clock_problem(self.client.clock.offset(), self.max_clock_offset)
+        skew = clock_problem(self.client.clock.offset(), self.max_clock_offset)
+        return skew or (AWAITS_POLL if self.awaits_poll else None)
 
     def stop(self, problem: Problem) -> None:
         """The key was refused, or is another one by now: nobody creates with it until the account has looked for
@@ -224,11 +224,11 @@ class AccountBook:
         session = self._sessions.get(key)
         if session is None:
             return _closed(key, self._problems.get(key) or self._missing(key))
-        clock = session.client.clock
+        clock, blocker = session.client.clock, session.blocker()
         return AccountFacts(
             name=spelled(key),
             mark=session.mark,
-            blocker=session.blocker(),
+            blocker=blocker,
             reachable=True,
             expiry_enforced=session.probes.expiry_enforced if session.probes is not None else None,
             windows=session.effective_windows(),
@@ -238,6 +238,7 @@ class AccountBook:
             doubt=session.doubt,
             frozen=session.frozen,
             shared=key.kind is Kind.CLUSTER_ACCOUNT,
+            awaits_poll=blocker == AWAITS_POLL,
         )
 
     def _missing(self, key: ResourceKey) -> Problem:

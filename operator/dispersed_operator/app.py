@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import secrets
@@ -34,6 +35,8 @@ from dispersed_operator.composition import (
     listed_kinds,
     remote_http_client,
     resource_store,
+    wake_jobs,
+    wake_waiting_jobs,
     watched_kinds,
     work_queue,
     working_fields,
@@ -187,7 +190,8 @@ class App:
             metrics=self._metrics,
             wall=time.time,
             monotonic=time.monotonic,
-            on_change=self._account_changed,
+            on_change=functools.partial(wake_jobs, self._store, self._queue),
+            on_listable=functools.partial(wake_waiting_jobs, self._store, self._queue),
             api_server_cas=self._api_server_cas,
             operator_namespace=settings.operator_namespace,
         )
@@ -332,7 +336,7 @@ class App:
         if changed:
             self._queue.add(key, Lane.LIFECYCLE if event_type is not None else lane_among_many(self._store, key))
             if key.kind in ACCOUNT_KINDS and event_type == "DELETED":
-                self._account_changed(key)
+                wake_jobs(self._store, self._queue, key)
 
     def _add_all(self, keys: frozenset[ResourceKey]) -> None:
         for key in sorted(keys, key=lambda item: item.kind not in ACCOUNT_KINDS):
@@ -342,10 +346,6 @@ class App:
         """The sweep saw a job that its resource does not know."""
         self._jobs.look_for(key, uid, create)
         self._queue.add(key)
-
-    def _account_changed(self, key: ResourceKey) -> None:
-        for job in self._store.jobs_of_account(key):
-            self._queue.add(job, lane_among_many(self._store, job))
 
     async def _reconcile(self, key: ResourceKey) -> Outcome:
         if not self._leader.leading:

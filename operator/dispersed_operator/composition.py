@@ -77,6 +77,19 @@ def lane_among_many(store: ResourceStore, key: ResourceKey) -> Lane:
     return Lane.POLLING if store.settled(key) else Lane.LIFECYCLE
 
 
+def wake_jobs(store: ResourceStore, queue: WorkQueue[ResourceKey], account: ResourceKey) -> None:
+    """Have all jobs of an account looked at."""
+    for job in sorted(store.jobs_of_account(account)):
+        queue.add(job, lane_among_many(store, job))
+
+
+def wake_waiting_jobs(store: ResourceStore, queue: WorkQueue[ResourceKey], account: ResourceKey) -> None:
+    """Have those jobs of an account looked at that do not only run on."""
+    for job in sorted(store.jobs_of_account(account)):
+        if not store.settled(job):
+            queue.add(job)
+
+
 def work_queue(
     *,
     workers: int,

@@ -9,6 +9,7 @@ Invariant: after `kill` nothing that this process does reaches either API, and n
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -21,7 +22,14 @@ import httpx
 from dispersed_operator.abandoned import AbandonedJobs
 from dispersed_operator.account_reconciler import AccountReconciler
 from dispersed_operator.accounts import AccountBook
-from dispersed_operator.composition import build_sweeper, lane_among_many, resource_store, work_queue
+from dispersed_operator.composition import (
+    build_sweeper,
+    lane_among_many,
+    resource_store,
+    wake_jobs,
+    wake_waiting_jobs,
+    work_queue,
+)
 from dispersed_operator.config import Settings
 from dispersed_operator.connection import ConnectionSecrets
 from dispersed_operator.creates import Creates
@@ -146,7 +154,7 @@ class SimulatedProcess:
         if changed:
             self.queue.add(key, Lane.LIFECYCLE if event_type is not None else lane_among_many(self.store, key))
             if key.kind is Kind.ACCOUNT and event_type == "DELETED":
-                self._account_changed(key)
+                wake_jobs(self.store, self.queue, key)
 
     def _thaw(self) -> None:
         if self.frozen and self.alive:
@@ -220,7 +228,8 @@ class SimulatedProcess:
             metrics=self.metrics,
             wall=self.wall,
             monotonic=now,
-            on_change=self._account_changed,
+            on_change=functools.partial(wake_jobs, self.store, self.queue),
+            on_listable=functools.partial(wake_waiting_jobs, self.store, self.queue),
             operator_namespace=self.settings.operator_namespace,
         )
         self.resync = Resync(
@@ -365,10 +374,6 @@ class SimulatedProcess:
     def _add_all(self, keys: frozenset[ResourceKey]) -> None:
         for key in sorted(keys, key=lambda item: (item.kind is not Kind.ACCOUNT, item)):
             self.queue.add(key, lane_among_many(self.store, key))
-
-    def _account_changed(self, key: ResourceKey) -> None:
-        for job in sorted(self.store.jobs_of_account(key)):
-            self.queue.add(job, lane_among_many(self.store, job))
 
     async def _reconcile(self, key: ResourceKey) -> Outcome:
         if key.kind is Kind.ACCOUNT:

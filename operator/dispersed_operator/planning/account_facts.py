@@ -26,11 +26,11 @@ class AccountFacts:
 
     `name`: as a job's status spells it (model/account_names.py). `shared`: the account serves several namespaces, so
     whether the job's is one of them is to be asked before a create. `blocker`: why nothing may be created now, None if
-    creating is allowed. `reachable`: a client with a key exists, so reading and cancelling can be tried.
-    `expiry_enforced`: the service refuses replays and stale signatures, so absence can be proven; None while the probes
-    have not told. `server_time`: seconds since the epoch by the newest `Date` plus monotonic time, None if never heard.
-    `continuous_keys`: public keys whose recorded jobs are readable with the present key. `doubt`: so many jobs vanished
-    at once that none of them is believed to be gone (failure mode 28).
+    creating is allowed. `awaits_poll`: the blocker is the first poll alone. `reachable`: a client with a key exists, so
+    reading and cancelling can be tried. `expiry_enforced`: the service refuses replays and stale signatures, so absence
+    can be proven; None while the probes have not told. `server_time`: seconds since the epoch by the newest `Date` plus
+    monotonic time, None if never heard. `continuous_keys`: public keys whose recorded jobs are readable with the
+    present key. `doubt`: so many jobs vanished at once that none of them is believed to be gone (failure mode 28).
     `frozen`: why nothing may be cancelled now: the cluster may be a copy of another one (mode 70).
     """
 
@@ -46,6 +46,7 @@ class AccountFacts:
     doubt: Problem | None = None
     frozen: Problem | None = None
     shared: bool = False
+    awaits_poll: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dispersed_operator.model.intent import IntentState, Refusal
 from dispersed_operator.model.naming import MAX_ATTEMPT
 from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
+from dispersed_operator.model.remote import Listing
 from dispersed_operator.model.status import Phase
 from dispersed_operator.planning import adoption
 from dispersed_operator.planning.cancellation import suspended
@@ -58,21 +59,20 @@ REFUSAL_REASONS = {
 
 def plan_creation(resource: JobResource, facts: Facts) -> Action:
     """The next step towards a job that certainly does not exist yet."""
-    blocker = plan_blocked(resource, facts) or _plan_admission(facts)
-    if blocker is not None:
-        return blocker
-    account, own = facts.account, facts.memory.own
-    known = max(resource.highest_attempt(), own.intent.attempt if own is not None and own.intent is not None else 0)
+    blocked = plan_blocked(resource, facts)
+    if blocked is not None:
+        return _read_meanwhile(resource, facts, blocked) or blocked
+    barred = _plan_admission(facts)
+    if barred is not None:
+        return barred
+    account, known = facts.account, _known_attempts(resource, facts)
     if account.server_time is None or (account.server_date_age or 0.0) > account.windows.server_date_max_age:
         return ReadServerTime()
-    begun_after = max(facts.leading_since, facts.memory.last_post)
-    since = history_since(resource)
-    listing = facts.listing.listing if facts.listing is not None else None
-    if facts.listing is None or listing is None or listing.begun <= begun_after or listing.covers_since > since:
+    if facts.listing is None or not _reaches(facts.listing.listing, resource, facts):
         # Any attempt but the first wants a listing of its own: an older one may miss what the attempt before made, also
         # where somebody took the records of that attempt away.
         again = known or facts.memory.traced
-        return ReadListing(since=since, begun_after=facts.now if again else begun_after)
+        return ReadListing(history_since(resource), facts.now if again else _listed_after(facts))
     attempts = range(1, min(known + UNSEEN_ATTEMPTS, MAX_ATTEMPT) + 1)
     recorded = resource.record.attempt if resource.record is not None and resource.record.uuid else 0
     rows = matches(facts.listing, cancel_identities(resource, facts.cluster_id), attempts)
@@ -84,6 +84,33 @@ def plan_creation(resource: JobResource, facts: Facts) -> Action:
         message = f"all {MAX_ATTEMPT} attempts of this resource were refused"
         return wait_pending(Problem(Reason.BACKOFF_LIMIT_EXCEEDED, message), stalled=True)
     return _resolve_first(resource, facts) or ClaimIntent(attempt)
+
+
+def _known_attempts(resource: JobResource, facts: Facts) -> int:
+    """The highest attempt that the records or this process know of; 0 before the first."""
+    own = facts.memory.own
+    return max(resource.highest_attempt(), own.intent.attempt if own is not None and own.intent is not None else 0)
+
+
+def _listed_after(facts: Facts) -> float:
+    """The moment (monotonic) after which a listing must have begun to prove anything for a create."""
+    return max(facts.leading_since, facts.memory.last_post)
+
+
+def _reaches(listing: Listing, resource: JobResource, facts: Facts) -> bool:
+    """Whether a listing began late enough, and goes back far enough, to show every job of the resource."""
+    return listing.begun > _listed_after(facts) and listing.covers_since <= history_since(resource)
+
+
+def _read_meanwhile(resource: JobResource, facts: Facts, blocked: Rest) -> ReadListing | None:
+    """The listing that a first attempt needs, while nothing but the first poll is waited for: at a start the two are
+    the longest, and each is of use without the other. Whoever wants a listing of its own reads it later."""
+    by_account = isinstance(blocked.situation, Situation) and blocked.situation.account_problem is not None
+    if not (by_account and facts.account.awaits_poll) or _known_attempts(resource, facts) or facts.memory.traced:
+        return None
+    if facts.listing is not None and _reaches(facts.listing.listing, resource, facts):
+        return None
+    return ReadListing(history_since(resource), _listed_after(facts))
 
 
 def history_since(resource: JobResource) -> int:

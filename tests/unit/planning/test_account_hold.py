@@ -142,5 +142,6 @@ def reconciler(store: ResourceStore, kube: KubeClient) -> AccountReconciler:
         wall=lambda: float(NOW),
         monotonic=time.monotonic,
         on_change=lambda _: None,
+        on_listable=lambda _: None,
         operator_namespace="operators",
     )

@@ -178,6 +178,29 @@ def test_a_listing_that_proves_too_little_is_read_again(
     assert plan_job(a_job().resource, replace(READY, **changes)) == expected, because
 
 
+WAITING = an_account(blocker=Problem(Reason.ACCOUNT_PROBING, "the known jobs are being looked for"), awaits_poll=True)
+
+
+def test_the_listing_of_a_first_attempt_is_read_while_the_first_poll_is_waited_for() -> None:
+    """At a start both are long; neither needs the other, and nothing is claimed before both are there."""
+    unread = facts(account=WAITING)
+    expected = ReadListing(since=CREATED - 3600, begun_after=unread.leading_since)
+    assert plan_job(a_job().resource, unread) == expected
+    assert _situation(plan_job(a_job().resource, replace(READY, account=WAITING))).reason is Reason.ACCOUNT_PROBING
+
+
+@pytest.mark.parametrize(
+    ("builder", "facts_", "because"),
+    [
+        (a_job(), facts(account=replace(WAITING, awaits_poll=False)), "the account itself is not ready"),
+        (a_job().paused(), facts(account=WAITING), "it is not the account that it waits for"),
+        (a_job().intent(refused(Refusal.ABSENT)), facts(account=WAITING), "a later attempt reads a listing of its own"),
+    ],
+)
+def test_no_listing_is_read_ahead_that_would_be_of_no_use(builder: JobBuilder, facts_: Facts, because: str) -> None:
+    assert isinstance(plan_job(builder.resource, facts_), Rest), because
+
+
 # --- rows that no record knows ---
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dispersed_operator.accounts import AccountSession
+from dispersed_operator.accounts import AWAITS_POLL, AccountSession
 from dispersed_operator.planning.breaker import CLOSED, after_poll
 from dispersed_operator.remote.probes import Probes
 from dispersed_operator.remote.transport import build_http_client
@@ -42,7 +42,7 @@ def test_creates_wait_for_the_first_poll_only_while_there_is_a_job_to_poll_for(
 ) -> None:
     """The first poll failed, and meanwhile every job turned out to be over: the next create must not wait for ever."""
     session.forget_jobs_if_idle()
-    assert session.blocker() is not None
+    assert session.blocker() == AWAITS_POLL
     tracked.clear()
     session.forget_jobs_if_idle()
     assert session.blocker() is None
@@ -58,3 +58,11 @@ def test_jobs_that_vanished_block_nothing_once_no_resource_asks_for_them(
     tracked.clear()
     session.forget_jobs_if_idle()
     assert session.doubt is None
+
+
+def test_an_account_that_is_not_checked_yet_waits_for_more_than_the_first_poll(session: AccountSession) -> None:
+    """Only what waits for the poll alone may read its listing meanwhile."""
+    session.probes = None
+    blocker = session.blocker()
+    assert blocker is not None
+    assert blocker != AWAITS_POLL
