@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     )
 
     workers: int = Field(
-        64,
+        128,
         ge=1,
         le=256,
         description="Resources reconciled at the same time. No account or namespace gets all of them.",

@@ -24,7 +24,7 @@ def _no_settings_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_flag_wins_over_its_variable_and_a_variable_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load_settings().workers == 64
+    assert load_settings().workers == 128
     monkeypatch.setenv("DISPERSED_OPERATOR_WORKERS", "4")
     assert load_settings().workers == 4
     assert load_settings({"workers": "7"}).workers == 7

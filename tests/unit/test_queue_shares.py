@@ -15,13 +15,13 @@ from dispersed_operator.intents import reserve
 from dispersed_operator.model.account_names import CLUSTER_DEFAULT
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.windows import ProofWindows
-from dispersed_operator.remote.limiter import Limiter
+from dispersed_operator.remote.limiter import CALLERS_PER_SLOT, Limiter
 from dispersed_operator.remote.transport import build_http_client
 from dispersed_operator.store import ResourceStore
 from dispersed_operator.workqueue import WorkQueue
 from tests.support.sessions import open_session
 
-WORKERS = 64
+WORKERS = 128
 BURST = 200
 OWN = ResourceKey(Kind.ACCOUNT, "team-a", "default")
 Body = dict[str, Any]
@@ -130,7 +130,7 @@ async def test_a_throttled_account_gets_no_more_workers_than_may_hope_to_send() 
         for _ in range(3):
             session.client.limiter.throttled(0.0)
         cluster.burst("team-a")
-        assert len(await cluster.held()) == session.client.limiter.allowed == 2
+        assert len(await cluster.held()) == CALLERS_PER_SLOT * session.client.limiter.allowed == 4
 
 
 async def test_a_create_gives_its_worker_back_at_once_while_its_account_pauses_for_long() -> None:

@@ -21,6 +21,8 @@ from typing import Protocol
 from dispersed_operator.workqueue import POLLING_SHARE, Lane, Turns
 
 LONGEST_PAUSE = 300.0
+CALLERS_PER_SLOT = 2
+"""Whoever works for an account speaks to the API server as well, for about as long: so many keep its slots busy."""
 _FIRST_PAUSE = 1.0
 _LONGEST_BACKOFF = 60.0
 _BURST_MINUTES = 0.1
@@ -120,10 +122,11 @@ class Limiter:
 
     def startable_within(self, seconds: float) -> int:
         """How many callers may hope to start within `seconds`, at least 1: more of them would only wait."""
+        callers = CALLERS_PER_SLOT * self._allowed
         if self._interval is None:
-            return self._allowed
+            return callers
         self._refill()
-        return max(1, min(self._allowed, int(self._tokens + seconds / self._interval)))
+        return max(1, min(callers, int(self._tokens + seconds / self._interval)))
 
     async def reserve(self, lane: Lane = Lane.LIFECYCLE) -> Reservation:
         """Wait for a slot and a token and hold them (protocol C0: taken before signing, so that a POST never waits

@@ -108,8 +108,8 @@ async def test_a_slot_that_grows_back_is_used_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("per_minute", "seconds", "startable"),
-    [(None, 5.0, 16), (60, 5.0, 11), (60, 30.0, 16), (6, 5.0, 1), (1, 0.0, 1)],
-    ids=["no bucket", "six tokens and five more", "never more than slots", "one token", "at least one"],
+    [(None, 5.0, 32), (60, 5.0, 11), (60, 30.0, 32), (6, 5.0, 1), (1, 0.0, 1)],
+    ids=["no bucket", "six tokens and five more", "never more than two for each slot", "one token", "at least one"],
 )
 def test_it_tells_how_many_may_hope_to_start(per_minute: int | None, seconds: float, startable: int) -> None:
     assert limiter(VirtualTime(), per_minute).startable_within(seconds) == startable
@@ -118,7 +118,7 @@ def test_it_tells_how_many_may_hope_to_start(per_minute: int | None, seconds: fl
 async def test_an_account_that_was_throttled_tells_that_fewer_may_start() -> None:
     bound = limiter(VirtualTime())
     bound.throttled(1.0)
-    assert bound.startable_within(5.0) == 8
+    assert bound.startable_within(5.0) == 16
 
 
 @pytest.mark.parametrize(("lane", "seconds"), [(Lane.LIFECYCLE, 10.0), (Lane.POLLING, 40.0)])
