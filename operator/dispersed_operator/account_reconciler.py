@@ -104,13 +104,13 @@ class AccountReconciler:
         self._guard(key, body)
         if body["metadata"].get("deletionTimestamp"):
             return await self._let_go(key, body)
-        before = self._blocked(key)
+        before, session = self._blocked(key), self._book.get(key)
         problem = await self._check(key, body)
         self._book.set_problem(key, problem)
         after = self._blocked(key)
         if (before and before.reason) != (after and after.reason):
             self._on_change(key)  # before the write: a conflict there must not lose it
-        elif after == AWAITS_POLL != before:
+        elif after == AWAITS_POLL and (before != after or session is not self._book.get(key)):
             self._on_listable(key)
         await self._write_status(key, problem)
         return CHECK_SECONDS if problem is None else PROBLEM_SECONDS
@@ -232,7 +232,8 @@ class AccountReconciler:
             session.silent = False
             session.poller.resume()  # it may have minutes of its back-off before it, and its jobs wait for it
         session.problem = None
-        return session.blocker() or unfit
+        blocker = session.blocker()
+        return unfit or blocker if blocker == AWAITS_POLL else blocker or unfit
 
     # --- holds ---
 
@@ -347,7 +348,7 @@ class AccountReconciler:
         return AccountView(
             problem=problem,
             public_key=session.client.public_key if session is not None else None,
-            identity=session.identity if session is not None and session.doubt is None else None,
+            identity=session.identity if session is not None and _trusts(session) else None,
             clock_offset=offset,
             live_jobs=len(active),
             hourly_rate_usd=rate_text(total_rate(read_rate(job.hourly_rate) for job in active)),
@@ -363,6 +364,11 @@ class AccountReconciler:
                 probes.server_time,
             ),
         )
+
+
+def _trusts(session: AccountSession) -> bool:
+    """Whether the known jobs were found with this key, as far as there are any: what it reads is of their account."""
+    return session.doubt is None and not session.awaits_poll
 
 
 def _digest(account: Body, credentials: Credentials) -> str:

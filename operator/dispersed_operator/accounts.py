@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -42,6 +43,8 @@ class AccountSession:
     `on_doubt` has the account looked at at once: the breaker opened or closed, or the key is in question. `frozen`: the
     cluster may be a copy of another one, so nothing may be cancelled either. `expected_identity`: uuid of the account
     that has the live jobs, where it is known. `silent`: the account's own last question was not answered well.
+    `believed_since`: when the last doubt of the breaker ended; what was read before may come from a service that was
+    blind.
     """
 
     key: ResourceKey
@@ -66,6 +69,8 @@ class AccountSession:
     frozen: Problem | None = None
     expected_identity: str | None = None
     silent: bool = False
+    believed_since: float = float("-inf")
+    monotonic: Callable[[], float] = time.monotonic
 
     @property
     def mark(self) -> AccountMark:
@@ -95,6 +100,8 @@ class AccountSession:
         before = self.doubt
         self.breaker = breaker
         if (before and before.reason) != (self.doubt and self.doubt.reason):
+            if self.doubt is None:
+                self.believed_since = self.monotonic()
             self.on_doubt()
 
     def forget_jobs_if_idle(self) -> None:
@@ -238,7 +245,8 @@ class AccountBook:
             doubt=session.doubt,
             frozen=session.frozen,
             shared=key.kind is Kind.CLUSTER_ACCOUNT,
-            awaits_poll=blocker == AWAITS_POLL,
+            awaits_poll=blocker == AWAITS_POLL and session.hands_off is None,
+            believed_since=session.believed_since,
         )
 
     def _missing(self, key: ResourceKey) -> Problem:

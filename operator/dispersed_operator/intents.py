@@ -42,6 +42,10 @@ class Stopping(OperatorError):
     """The process stops and takes no new intents; the next one does."""
 
 
+class SlotsTaken(OperatorError):
+    """All slots of the account are in use, and none came free soon; nothing is wrong with this create."""
+
+
 @dataclass(slots=True)
 class Unsent:
     """A signed body that waits to be sent, with the slot that was reserved for it before signing."""
@@ -240,13 +244,18 @@ class Intents:
         self._unsent[key] = unsent
 
 
-async def reserve(session: AccountSession) -> Reservation:
-    """A rate-limit token (C0), or RateLimited soon, and at once during a longer pause: a throttled account must not
-    hold a worker."""
+async def reserve(session: AccountSession, *, patience: float = RESERVE_SECONDS) -> Reservation:
+    """A slot and a rate-limit token (C0), waited for `patience` seconds and one token's time; not at all during a
+    longer pause, for a throttled account must not hold a worker.
+
+    Raises RateLimited, or SlotsTaken where the service only takes its time with other requests.
+    """
     limiter = session.client.limiter
-    patience = RESERVE_SECONDS + limiter.interval
+    patience += limiter.interval
     if limiter.paused_for <= patience:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 return await limiter.reserve()
+    if limiter.full:
+        raise SlotsTaken("every slot of the account is in use")
     raise RateLimited(status=429, detail="no request of this account may start now")

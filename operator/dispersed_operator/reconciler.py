@@ -24,7 +24,7 @@ from dispersed_operator.errors import (
     KubernetesNotFound,
     RemoteError,
 )
-from dispersed_operator.intents import Stopping
+from dispersed_operator.intents import SlotsTaken, Stopping
 from dispersed_operator.model.account_names import read_spelling
 from dispersed_operator.model.keys import ResourceKey
 from dispersed_operator.model.observed import JobResource, PendingCreate, parse_job
@@ -38,6 +38,7 @@ from dispersed_operator.store import ResourceStore
 
 MAX_STEPS = 40
 ELSEWHERE_SECONDS = 60.0
+SLOT_AGAIN_SECONDS = 1.0
 NEVER = float("-inf")
 
 _log = logging.getLogger(__name__)
@@ -169,6 +170,8 @@ class JobReconciler:
                 return await self._trouble(work, error)
             except Stopping:
                 return Outcome(failed=True)
+            except SlotsTaken:
+                return Outcome(after=SLOT_AGAIN_SECONDS, urgent=True)
         _log.error("no end after %d steps; the resource is tried again later", MAX_STEPS)
         return Outcome(failed=True)
 

@@ -161,6 +161,7 @@ class SessionFactory:
             secret_name=spec.credentials_secret_ref.name,
             problem=None,
             awaits_poll=len(known.certain()) >= LEAST_JOBS,
+            monotonic=self._monotonic,
             on_doubt=functools.partial(self._queue.add, key, Lane.LIFECYCLE),
         )
         session.poll_task = asyncio.create_task(poller.run(), name=f"poller-{full_name(key)}")

@@ -30,8 +30,8 @@ from dispersed_operator.model.reading import UNOUTLINED, Body, JobOutline, Readi
 Keeps = Callable[[ResourceKey, str, Sequence[ResourceKey]], bool]
 """Whether to hold the job of this key, uid and accounts that it can mean."""
 
-AT_HAND = 128
-"""How many bodies are not packed: those that came or were asked for last."""
+AT_HAND = 256
+"""How many bodies are not packed: those that came or were asked for last. Twice as many as there are workers."""
 
 
 def key_of(body: Body) -> ResourceKey:

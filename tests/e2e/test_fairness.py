@@ -74,6 +74,8 @@ def test_an_account_whose_service_stalls_holds_no_other_namespace_up(noisy_world
     last = max(number for number, key in enumerate(posts) if key == PUBLIC_KEY)
     assert posts[:last].count(NOISY_KEY) < BURST, "the quiet jobs did not wait for the burst that came before them"
     assert len(recorded(noisy_world)) == 1, "of the noisy ones none was served"
+    said = noisy_world.kubectl("get", "dispersedjobs", "-o", "jsonpath={.items[*].status.conditions[*].reason}")
+    assert "RateLimited" not in said, "nobody was asked for fewer requests; those behind the stalled ones only wait"
     noisy_world.control.release(stall)
     noisy_world.control.remove_fault(stall)
     forget(noisy_world)

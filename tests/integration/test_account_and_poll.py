@@ -39,7 +39,7 @@ INTERVAL = 3600.0
 @dataclass
 class Stage:
     """A reconciler with one account, the job that it polls for, and what was told: failed and successful polls, and
-    how often the account said that its jobs may be listed."""
+    how often the account said that its jobs may be listed, and that it means something new for them."""
 
     accounts: AccountReconciler
     key: ResourceKey
@@ -47,6 +47,7 @@ class Stage:
     errors: list[RemoteError]
     polls: list[float]
     listable: list[ResourceKey]
+    changed: list[ResourceKey]
 
     @property
     def session(self) -> AccountSession:
@@ -67,6 +68,7 @@ async def stage(control_plane: ControlPlane, process: SimulatorProcess) -> Async
     errors: list[RemoteError] = []
     polls: list[float] = []
     listable: list[ResourceKey] = []
+    changed: list[ResourceKey] = []
 
     async with client_for(control_plane.kubeconfig) as kube, build_http_client() as http:
 
@@ -90,7 +92,7 @@ async def stage(control_plane: ControlPlane, process: SimulatorProcess) -> Async
         book = AccountBook(windows_for=lambda _: ProofWindows(), exists=store.holds)
         accounts = AccountReconciler(
             store=store, kube=kube, book=book, open_session=open_session, redactor=Redactor(), metrics=Metrics(),
-            wall=time.time, monotonic=time.monotonic, on_change=lambda _: None, on_listable=listable.append,
+            wall=time.time, monotonic=time.monotonic, on_change=changed.append, on_listable=listable.append,
             operator_namespace="operators",
         )  # fmt: skip
         words = {"publicKey": PUBLIC_KEY, "secretKey": SECRET_KEY}
@@ -102,19 +104,24 @@ async def stage(control_plane: ControlPlane, process: SimulatorProcess) -> Async
         body = account("case", baseURL=process.base_url)
         store.put(key, await kube.create(DISPERSED_ACCOUNTS, namespace=namespace, body=body))
         await accounts.reconcile(key)
-        yield Stage(accounts, key, book, errors, polls, listable)
+        yield Stage(accounts, key, book, errors, polls, listable, changed)
 
 
-async def test_an_account_that_only_waits_for_its_first_poll_says_once_that_it_may_be_listed(stage: Stage) -> None:
+async def test_an_account_that_only_waits_for_its_first_poll_says_once_that_it_may_be_listed(
+    stage: Stage, process: SimulatorProcess
+) -> None:
     """At a start the listing that a create needs is read beside the first poll."""
     assert stage.session.blocker() == AWAITS_POLL
     assert stage.book.facts(stage.key).awaits_poll
+    process.control.clear_requests()
     await stage.accounts.reconcile(stage.key)
     assert stage.listable == [stage.key]
-    stage.session.awaits_poll = False
+    assert stage.changed == []
+    stage.session.awaits_poll = False  # the poll has come
     await stage.accounts.reconcile(stage.key)
     assert stage.session.blocker() is None
-    assert stage.listable == [stage.key]
+    assert stage.changed == stage.listable == [stage.key]
+    assert process.control.requests() == [], "what was asked a moment ago is not asked again for a poll's sake"
 
 
 async def test_once_the_account_has_its_answer_the_jobs_are_polled(stage: Stage, process: SimulatorProcess) -> None:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from dispersed_operator.accounts import AccountBook, AccountSession
+from dispersed_operator.accounts import AWAITS_POLL, AccountBook, AccountSession
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.planning.breaker import CLOSED, after_poll, after_read
-from dispersed_operator.planning.vocabulary import Problem
+from dispersed_operator.planning.vocabulary import AccountFacts, Problem
+from dispersed_operator.remote.probes import Probes
 from dispersed_operator.remote.transport import build_http_client
 from tests.support.sessions import ACCOUNT, open_session
 
 JOBS = ("one", "two", "three")
+PROBES = Probes(
+    replay_refused=True,
+    stale_refused=True,
+    window_seconds=300,
+    replay_codes=frozenset(),
+    refusal_statuses=(401,),
+    server_time=0,
+)
 FROZEN = Problem(Reason.CLUSTER_IDENTITY_CHANGED, "a copy")
 
 
@@ -24,10 +34,14 @@ async def session() -> AsyncIterator[AccountSession]:
         yield open_session(http)
 
 
-def blocked(session: AccountSession) -> Reason | None:
+def facts_of(session: AccountSession) -> AccountFacts:
     book = AccountBook(windows_for=lambda _: ProofWindows())
     book.open(session)
-    facts = book.facts(ACCOUNT)
+    return book.facts(ACCOUNT)
+
+
+def blocked(session: AccountSession) -> Reason | None:
+    facts = facts_of(session)
     assert (facts.doubt, facts.frozen) == (session.doubt, session.frozen)
     return facts.blocker.reason if facts.blocker is not None else None
 
@@ -65,9 +79,33 @@ async def test_the_opening_and_the_closing_of_the_breaker_are_told_once_each(ses
 
 @pytest.mark.failure_mode(28)
 async def test_before_the_first_poll_nothing_is_created_where_several_jobs_are_known(session: AccountSession) -> None:
+    session.probes = PROBES
+    assert blocked(session) is None
     session.awaits_poll = True
+    assert session.blocker() == AWAITS_POLL
     assert blocked(session) is Reason.ACCOUNT_PROBING
     assert session.doubt is None
+
+
+@pytest.mark.failure_mode(28)
+async def test_what_was_listed_while_the_service_may_have_been_blind_proves_nothing(session: AccountSession) -> None:
+    times = iter((500.0, 900.0))
+    session.monotonic = lambda: next(times)
+    session.probes, session.awaits_poll = PROBES, True
+    session.problem = AWAITS_POLL  # as the account's last pass has it
+    session.judge(after_poll(CLOSED, JOBS, JOBS))
+    assert not facts_of(session).awaits_poll, "with a doubt more than the poll is waited for"
+    for uuid in JOBS:
+        session.judge(after_read(session.breaker, uuid, found=False))
+    session.judge(after_read(session.breaker, "two", found=True))
+    assert session.doubt is None
+    assert facts_of(session).believed_since == 500.0
+
+
+async def test_a_clock_that_is_wrong_is_more_than_a_poll_to_wait_for(session: AccountSession) -> None:
+    session.probes, session.awaits_poll = PROBES, True
+    session.client.clock.observe(int(time.time()) + 3600, time.monotonic())
+    assert blocked(session) is Reason.CLOCK_SKEW
 
 
 @pytest.mark.failure_mode(70)

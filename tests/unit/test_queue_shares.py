@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from dispersed_operator.accounts import AccountBook
-from dispersed_operator.composition import work_queue
+from dispersed_operator.composition import wake_jobs, wake_waiting_jobs, work_queue
 from dispersed_operator.errors import RateLimited
-from dispersed_operator.intents import reserve
+from dispersed_operator.intents import SlotsTaken, reserve
 from dispersed_operator.model.account_names import CLUSTER_DEFAULT
 from dispersed_operator.model.keys import Kind, ResourceKey
 from dispersed_operator.model.windows import ProofWindows
@@ -131,6 +131,48 @@ async def test_a_throttled_account_gets_no_more_workers_than_may_hope_to_send() 
             session.client.limiter.throttled(0.0)
         cluster.burst("team-a")
         assert len(await cluster.held()) == CALLERS_PER_SLOT * session.client.limiter.allowed == 4
+
+
+async def test_an_account_that_is_not_throttled_gets_two_workers_for_each_of_its_slots() -> None:
+    async with build_http_client() as http:
+        cluster, session = Cluster(), open_session(http)
+        cluster.put(OWN)
+        await cluster.served(1)
+        cluster.book.open(session)
+        cluster.burst("team-a")
+        assert len(await cluster.held()) == CALLERS_PER_SLOT * session.client.limiter.allowed == WORKERS // 4
+
+
+async def test_a_create_that_only_waits_for_other_creates_of_its_account_is_not_told_to_slow_down() -> None:
+    async with build_http_client() as http:
+        session = open_session(http)
+        held = [await reserve(session) for _ in range(session.client.limiter.allowed)]
+        with pytest.raises(SlotsTaken):
+            await reserve(session, patience=0.0)
+        session.client.limiter.throttled(60.0)
+        with pytest.raises(RateLimited):
+            await reserve(session)
+        assert len(held) == session.client.limiter.in_flight
+
+
+async def test_when_an_account_may_be_listed_only_those_of_its_jobs_are_woken_that_wait_for_something() -> None:
+    cluster, held_up = Cluster(), job("team-a", "waits")
+    cluster.put(OWN)
+    cluster.put(job("team-a", "runs-on"), status={"jobUUID": "j-1"})
+    cluster.put(held_up)
+    await cluster.served(3)
+    wake_waiting_jobs(cluster.store, cluster.queue, OWN)
+    assert set(await cluster.held()) == {held_up}
+
+
+async def test_when_an_account_has_changed_all_its_jobs_are_woken() -> None:
+    cluster, jobs = Cluster(), [job("team-a", "runs-on"), job("team-a", "waits")]
+    cluster.put(OWN)
+    cluster.put(jobs[0], status={"jobUUID": "j-1"})
+    cluster.put(jobs[1])
+    await cluster.served(3)
+    wake_jobs(cluster.store, cluster.queue, OWN)
+    assert set(await cluster.held()) == set(jobs)
 
 
 async def test_a_create_gives_its_worker_back_at_once_while_its_account_pauses_for_long() -> None:

@@ -31,6 +31,7 @@ class AccountFacts:
     can be proven; None while the probes have not told. `server_time`: seconds since the epoch by the newest `Date` plus
     monotonic time, None if never heard. `continuous_keys`: public keys whose recorded jobs are readable with the
     present key. `doubt`: so many jobs vanished at once that none of them is believed to be gone (failure mode 28).
+    `believed_since`: when the last such doubt ended (monotonic); no listing from before it proves an absence.
     `frozen`: why nothing may be cancelled now: the cluster may be a copy of another one (mode 70).
     """
 
@@ -47,6 +48,7 @@ class AccountFacts:
     frozen: Problem | None = None
     shared: bool = False
     awaits_poll: bool = False
+    believed_since: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)

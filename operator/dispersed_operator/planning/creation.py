@@ -12,7 +12,7 @@ from dispersed_operator.model.naming import MAX_ATTEMPT
 from dispersed_operator.model.observed import JobResource
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.remote import Listing
-from dispersed_operator.model.status import Phase
+from dispersed_operator.model.status import ConditionType, Phase
 from dispersed_operator.planning import adoption
 from dispersed_operator.planning.cancellation import suspended
 from dispersed_operator.planning.identity import cancel_identities
@@ -61,7 +61,7 @@ def plan_creation(resource: JobResource, facts: Facts) -> Action:
     """The next step towards a job that certainly does not exist yet."""
     blocked = plan_blocked(resource, facts)
     if blocked is not None:
-        return _read_meanwhile(resource, facts, blocked) or blocked
+        return _plan_meanwhile(resource, facts, blocked)
     barred = _plan_admission(facts)
     if barred is not None:
         return barred
@@ -94,7 +94,7 @@ def _known_attempts(resource: JobResource, facts: Facts) -> int:
 
 def _listed_after(facts: Facts) -> float:
     """The moment (monotonic) after which a listing must have begun to prove anything for a create."""
-    return max(facts.leading_since, facts.memory.last_post)
+    return max(facts.leading_since, facts.memory.last_post, facts.account.believed_since)
 
 
 def _reaches(listing: Listing, resource: JobResource, facts: Facts) -> bool:
@@ -102,15 +102,26 @@ def _reaches(listing: Listing, resource: JobResource, facts: Facts) -> bool:
     return listing.begun > _listed_after(facts) and listing.covers_since <= history_since(resource)
 
 
-def _read_meanwhile(resource: JobResource, facts: Facts, blocked: Rest) -> ReadListing | None:
-    """The listing that a first attempt needs, while nothing but the first poll is waited for: at a start the two are
+def _plan_meanwhile(resource: JobResource, facts: Facts, blocked: Rest) -> Action:
+    """While nothing but the first poll is waited for, the listing of a first attempt is read: at a start these two take
     the longest, and each is of use without the other. Whoever wants a listing of its own reads it later."""
     by_account = isinstance(blocked.situation, Situation) and blocked.situation.account_problem is not None
-    if not (by_account and facts.account.awaits_poll) or _known_attempts(resource, facts) or facts.memory.traced:
-        return None
-    if facts.listing is not None and _reaches(facts.listing.listing, resource, facts):
-        return None
-    return ReadListing(history_since(resource), _listed_after(facts))
+    if not (by_account and facts.account.awaits_poll):
+        return blocked
+    own = _known_attempts(resource, facts) or facts.memory.traced
+    if own or (facts.listing is not None and _reaches(facts.listing.listing, resource, facts)):
+        return Rest(None, blocked.after) if _says_probing(resource) else blocked
+    barred = _plan_admission(facts)
+    if isinstance(barred, Rest):
+        return blocked
+    return barred or ReadListing(history_since(resource), _listed_after(facts))
+
+
+def _says_probing(resource: JobResource) -> bool:
+    """Whether the status says already that the account is being looked at: which part of that it is, is no news."""
+    conditions = resource.status.get("conditions") or ()
+    said = {item.get("type"): item.get("reason") for item in conditions}
+    return said.get(ConditionType.READY) == Reason.ACCOUNT_PROBING
 
 
 def history_since(resource: JobResource) -> int:

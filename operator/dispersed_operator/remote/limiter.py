@@ -22,7 +22,7 @@ from dispersed_operator.workqueue import POLLING_SHARE, Lane, Turns
 
 LONGEST_PAUSE = 300.0
 CALLERS_PER_SLOT = 2
-"""Whoever works for an account speaks to the API server as well, for about as long: so many keep its slots busy."""
+"""Whoever works for an account also speaks to the API server: with one for each slot, slots stand idle meanwhile."""
 _FIRST_PAUSE = 1.0
 _LONGEST_BACKOFF = 60.0
 _BURST_MINUTES = 0.1
@@ -116,12 +116,17 @@ class Limiter:
         return self._in_flight
 
     @property
+    def full(self) -> bool:
+        """Whether nothing but a free slot is missing for a request to start."""
+        return self._in_flight >= self._allowed and max(self.paused_for, self._token_wait()) == 0.0
+
+    @property
     def paused_for(self) -> float:
         """Seconds until the next request may start after a 429; 0 if there is no pause."""
         return max(0.0, self._paused_until - self._monotonic())
 
     def startable_within(self, seconds: float) -> int:
-        """How many callers may hope to start within `seconds`, at least 1: more of them would only wait."""
+        """For how many callers there is work within `seconds`, at least 1: some of them wait for a slot meanwhile."""
         callers = CALLERS_PER_SLOT * self._allowed
         if self._interval is None:
             return callers

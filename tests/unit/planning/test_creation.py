@@ -10,12 +10,14 @@ import pytest
 from dispersed_operator.model.intent import Refusal
 from dispersed_operator.model.naming import MAX_ATTEMPT
 from dispersed_operator.model.reasons import Reason
-from dispersed_operator.planning.creation import RETRY_AFTER_SECONDS
+from dispersed_operator.planning.creation import ACCOUNT_AGAIN_SECONDS, RETRY_AFTER_SECONDS
 from dispersed_operator.planning.job import plan_job
 from dispersed_operator.planning.vocabulary import (
+    Admission,
     ClaimIntent,
     Created,
     Facts,
+    InspectAdmission,
     InspectContest,
     Problem,
     ReadListing,
@@ -178,6 +180,7 @@ def test_a_listing_that_proves_too_little_is_read_again(
     assert plan_job(a_job().resource, replace(READY, **changes)) == expected, because
 
 
+BARRED = Problem(Reason.NAMESPACE_NOT_ALLOWED, "the account allows other namespaces")
 WAITING = an_account(blocker=Problem(Reason.ACCOUNT_PROBING, "the known jobs are being looked for"), awaits_poll=True)
 
 
@@ -195,10 +198,41 @@ def test_the_listing_of_a_first_attempt_is_read_while_the_first_poll_is_waited_f
         (a_job(), facts(account=replace(WAITING, awaits_poll=False)), "the account itself is not ready"),
         (a_job().paused(), facts(account=WAITING), "it is not the account that it waits for"),
         (a_job().intent(refused(Refusal.ABSENT)), facts(account=WAITING), "a later attempt reads a listing of its own"),
+        (
+            a_job(),
+            facts(account=replace(WAITING, shared=True), admission=Admission(BARRED, MONOTONIC)),
+            "the namespace may not use the account",
+        ),
     ],
 )
 def test_no_listing_is_read_ahead_that_would_be_of_no_use(builder: JobBuilder, facts_: Facts, because: str) -> None:
     assert isinstance(plan_job(builder.resource, facts_), Rest), because
+
+
+def test_on_a_shared_account_the_namespace_must_be_allowed_before_anything_is_listed_for_it() -> None:
+    unread = facts(account=replace(WAITING, shared=True))
+    assert plan_job(a_job().resource, unread) == InspectAdmission()
+    allowed = replace(unread, admission=Admission(None, MONOTONIC))
+    assert isinstance(plan_job(a_job().resource, allowed), ReadListing)
+
+
+def test_a_listing_that_proves_too_little_is_read_again_while_the_poll_is_waited_for() -> None:
+    early = facts(account=WAITING, leading_since=500.0, listing=a_listing(begun=500.0))
+    assert plan_job(a_job().resource, early) == ReadListing(since=CREATED - 3600, begun_after=500.0)
+
+
+def test_what_the_status_says_of_an_account_that_is_looked_at_is_not_said_again_in_other_words() -> None:
+    said = {"conditions": [{"type": "Ready", "status": "False", "reason": "AccountProbing"}]}
+    waiting = plan_job(a_job().status(**said).resource, replace(READY, account=WAITING))
+    assert waiting == Rest(None, ACCOUNT_AGAIN_SECONDS)
+
+
+@pytest.mark.failure_mode(28)
+def test_a_listing_from_before_the_end_of_a_doubt_proves_nothing() -> None:
+    """The service was blind: what it did not show then may be there."""
+    doubted = replace(READY, account=an_account(believed_since=MONOTONIC - 10), listing=a_listing(begun=MONOTONIC - 20))
+    expected = ReadListing(since=CREATED - 3600, begun_after=MONOTONIC - 10)
+    assert plan_job(a_job().resource, doubted) == expected
 
 
 # --- rows that no record knows ---
