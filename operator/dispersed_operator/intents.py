@@ -256,6 +256,6 @@ async def reserve(session: AccountSession, *, patience: float = RESERVE_SECONDS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 return await limiter.reserve()
-    if limiter.full:
-        raise SlotsTaken("every slot of the account is in use")
-    raise RateLimited(status=429, detail="no request of this account may start now")
+    if limiter.held_back_for > 0:
+        raise RateLimited(status=429, detail="no request of this account may start now")
+    raise SlotsTaken("other requests of the account had all its slots")

@@ -116,9 +116,9 @@ class Limiter:
         return self._in_flight
 
     @property
-    def full(self) -> bool:
-        """Whether nothing but a free slot is missing for a request to start."""
-        return self._in_flight >= self._allowed and max(self.paused_for, self._token_wait()) == 0.0
+    def held_back_for(self) -> float:
+        """Seconds until the next request may start, however many slots are free: by a pause, or for want of a token."""
+        return max(self.paused_for, self._token_wait())
 
     @property
     def paused_for(self) -> float:
@@ -184,7 +184,7 @@ class Limiter:
     def _start(self) -> None:
         """Let waiters start as long as one may; if only time is missing, come back then."""
         while self._in_flight < self._allowed and (lane := self._next_lane()) is not None:
-            wait = max(self.paused_for, self._token_wait())
+            wait = self.held_back_for
             if wait > 0:
                 self._come_back(wait)
                 return
