@@ -37,6 +37,7 @@ from dispersed_operator.planning.election import (
 _log = logging.getLogger(__name__)
 
 JITTER = 0.2
+LOOKS_PER_RENEWAL = 2
 
 
 class LeadershipLost(OperatorError):
@@ -171,8 +172,9 @@ class Election:
         return (self._renewed if self._renewed is not None else float("-inf")) + self._terms.give_up - self._monotonic()
 
     def _until_next_try(self) -> float:
-        """Seconds; a Lease that nobody renews is tried as soon as it can be taken."""
-        retry = self._terms.retry * (1 + JITTER * self._random())
+        """Seconds. A standby looks twice as often as a leader renews, for the Lease is free so long after the look that
+        saw the last renewal; and one that nobody renews is tried as soon as it can be taken."""
+        retry = self._terms.retry / LOOKS_PER_RENEWAL * (1 + JITTER * self._random())
         left = free_in(self._seen, now=self._monotonic()) if self._seen is not None else 0.0
         return min(retry, left) if left > 0 else retry
 
