@@ -28,7 +28,7 @@ def main() -> int:
     gate = commands.add_parser("gate", help="fail if a ratio fell below half of what is recorded")
     gate.add_argument("result", type=Path)
     gate.add_argument("recorded", type=Path)
-    gate.add_argument("--record", action="store_true", help="record the ratios of this result instead")
+    gate.add_argument("--record", action="store_true", help="record the ratios that are better than before instead")
     gate.set_defaults(work=_gate)
     costs = commands.add_parser("costs", help="the largest costs in a profile")
     costs.add_argument("profile", type=Path)
@@ -83,7 +83,7 @@ def _report(wanted: argparse.Namespace) -> int:
 def _gate(wanted: argparse.Namespace) -> int:
     found = ratios.ratios(read_ledger(wanted.result))
     if wanted.record:
-        ratios.write_ratios(wanted.recorded, found)
+        ratios.write_ratios(wanted.recorded, ratios.raised(found, ratios.read_ratios(wanted.recorded)))
         return 0
     recorded = ratios.read_ratios(wanted.recorded)
     if not recorded:

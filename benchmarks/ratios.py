@@ -49,6 +49,11 @@ def fallen(measured: Mapping[str, float], recorded: Mapping[str, float]) -> list
     ]
 
 
+def raised(measured: Mapping[str, float], recorded: Mapping[str, float]) -> Ratios:
+    """What to record after a run: each measured ratio, or what was recorded where that is better."""
+    return {key: max(now, recorded.get(key, now)) for key, now in measured.items()}
+
+
 def read_ratios(path: Path) -> Ratios:
     """The recorded ratios; none where nothing was recorded."""
     return dict(json.loads(path.read_text())) if path.exists() else {}

@@ -10,7 +10,7 @@ from benchmarks.cells import Cell, Figures, Ledger, Measurement, read_ledger
 from benchmarks.lines import LINES, Line
 from benchmarks.plans import SCENARIOS
 from benchmarks.plot import points
-from benchmarks.ratios import fallen, ratio, ratios, read_ratios, write_ratios
+from benchmarks.ratios import fallen, raised, ratio, ratios, read_ratios, write_ratios
 from benchmarks.report import NOTHING, part_of_page, render, with_report
 from tests.unit.repository.tree import ROOT
 
@@ -63,6 +63,11 @@ def test_a_rival_that_was_not_measured_makes_no_ratio() -> None:
 )
 def test_a_ratio_may_not_fall_below_half_of_what_is_recorded(now: dict[str, float], holds: bool, reason: str) -> None:
     assert (fallen(now, {"a": 4.0}) == []) == holds, reason
+
+
+def test_a_record_is_only_ever_raised() -> None:
+    recorded = {"better": 2.0, "worse": 2.0, "of a figure that is gone": 2.0}
+    assert raised({"better": 3.0, "worse": 1.0, "new": 1.0}, recorded) == {"better": 3.0, "worse": 2.0, "new": 1.0}
 
 
 def test_recorded_ratios_are_read_back(tmp_path: Path) -> None:
