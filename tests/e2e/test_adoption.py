@@ -196,8 +196,7 @@ def test_a_permission_that_is_taken_back_holds_the_resource_until_it_is_given_ag
     assert (status_of(world, uuid), world.cancels()) == ("RUNNING", [])
     assert world.condition("adopted", "Ready")["reason"] == "AdoptionNotAllowed"
     world.add_account(allowAdoption=True)
-    world.nudge("adopted")
-    world.wait_gone("adopted")
+    world.nudge_until_gone("adopted")
     assert (status_of(world, uuid), set(cancelled_uuids(world))) == ("CANCELLED", {uuid})
 
 

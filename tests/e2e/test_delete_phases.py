@@ -110,8 +110,7 @@ def test_a_deletion_before_or_during_an_unknown_create_waits_for_the_proof_and_f
         assert world.condition(name, "Ready")["message"]
 
     control.advance(101)
-    world.nudge("committed")
-    world.wait_gone("committed")
+    world.nudge_until_gone("committed")
     assert [job["status"] for job in world.jobs()] == ["CANCELLED"]
     assert (world.get("lost") or {})["metadata"]["finalizers"] == ["dispersed.dev/remote-job"]
 
@@ -119,8 +118,7 @@ def test_a_deletion_before_or_during_an_unknown_create_waits_for_the_proof_and_f
     world.look_again("lost")
     assert world.get("lost") is not None
     control.advance(31)
-    world.nudge("lost")
-    world.wait_gone("lost")
+    world.nudge_until_gone("lost")
     assert len(world.posts()) == 2
     assert len(world.jobs()) == 1
     world.check_truth()

@@ -50,8 +50,7 @@ def test_a_create_that_is_unknown_is_settled_before_its_job_is_kept(world: World
     world.wait_phase("batch", "Stopping")
     assert (world.get("batch") or {})["metadata"]["finalizers"] == ["dispersed.dev/remote-job"]
     control.advance(101)
-    world.nudge("batch")
-    world.wait_gone("batch")
+    world.nudge_until_gone("batch")
     (job,) = world.live_jobs()
     assert job["uuid"] in world.kept()
     assert world.cancels() == []

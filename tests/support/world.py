@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from dispersed_devenv.controlplane import ControlPlane
+from dispersed_devenv.controlplane import ControlPlane, KubectlError
 from dispersed_devenv.services import PUBLIC_KEY, SECRET_KEY, OperatorService, SimulatorService
 from dispersed_simulator.control_client import ControlClient
 from tests.support.stripping import OPERATOR_NAMESPACE, strip_namespace, strip_shared
@@ -230,6 +230,15 @@ class World:
     def nudge(self, *names: str) -> None:
         """Ask for a reconcile now."""
         self.annotate(*names, reconcile_requested_at=str(time.monotonic_ns()))
+
+    def nudge_until_gone(self, name: str) -> None:
+        """Ask for a reconcile of an object that is being deleted, unless it is gone already; wait until it is."""
+        try:
+            self.nudge(name)
+        except KubectlError as error:
+            if "NotFound" not in error.stderr:
+                raise
+        self.wait_gone(name)
 
     def look_again(self, name: str) -> None:
         """Ask for a reconcile, and wait until a listing was read for it. Call it after a step of the clock."""
