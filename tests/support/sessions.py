@@ -14,11 +14,20 @@ from dispersed_operator.remote.clock import ServerClock
 from dispersed_operator.remote.limiter import Limiter
 from dispersed_operator.remote.listing import ListingService
 from dispersed_operator.remote.poller import AccountPoller
+from dispersed_operator.remote.probes import Probes
 from dispersed_operator.remote.signing import Credentials
 from dispersed_operator.remote.view import RemoteView
 
 ACCOUNT = ResourceKey(Kind.ACCOUNT, "team-a", "default")
 NOWHERE = "http://127.0.0.1:9"
+PROBES = Probes(
+    replay_refused=True,
+    stale_refused=True,
+    window_seconds=300,
+    replay_codes=frozenset(),
+    refusal_statuses=(401,),
+    server_time=0,
+)
 
 
 def open_session(

@@ -12,19 +12,10 @@ from dispersed_operator.model.reasons import Reason
 from dispersed_operator.model.windows import ProofWindows
 from dispersed_operator.planning.breaker import CLOSED, after_poll, after_read
 from dispersed_operator.planning.vocabulary import AccountFacts, Problem
-from dispersed_operator.remote.probes import Probes
 from dispersed_operator.remote.transport import build_http_client
-from tests.support.sessions import ACCOUNT, open_session
+from tests.support.sessions import ACCOUNT, PROBES, open_session
 
 JOBS = ("one", "two", "three")
-PROBES = Probes(
-    replay_refused=True,
-    stale_refused=True,
-    window_seconds=300,
-    replay_codes=frozenset(),
-    refusal_statuses=(401,),
-    server_time=0,
-)
 FROZEN = Problem(Reason.CLUSTER_IDENTITY_CHANGED, "a copy")
 
 

@@ -121,26 +121,17 @@ async def test_what_costs_money_or_is_to_end_does_not_wait_behind_new_jobs_of_it
     assert old in await cluster.served(2)
 
 
-async def test_a_throttled_account_gets_no_more_workers_than_may_hope_to_send() -> None:
+@pytest.mark.parametrize(("refusals", "workers"), [(0, WORKERS // 4), (3, 4)], ids=["not throttled", "throttled"])
+async def test_an_account_gets_two_workers_for_each_slot_that_it_has_left(refusals: int, workers: int) -> None:
     async with build_http_client() as http:
         cluster, session = Cluster(), open_session(http)
         cluster.put(OWN)
         await cluster.served(1)
         cluster.book.open(session)
-        for _ in range(3):
+        for _ in range(refusals):
             session.client.limiter.throttled(0.0)
         cluster.burst("team-a")
-        assert len(await cluster.held()) == CALLERS_PER_SLOT * session.client.limiter.allowed == 4
-
-
-async def test_an_account_that_is_not_throttled_gets_two_workers_for_each_of_its_slots() -> None:
-    async with build_http_client() as http:
-        cluster, session = Cluster(), open_session(http)
-        cluster.put(OWN)
-        await cluster.served(1)
-        cluster.book.open(session)
-        cluster.burst("team-a")
-        assert len(await cluster.held()) == CALLERS_PER_SLOT * session.client.limiter.allowed == WORKERS // 4
+        assert len(await cluster.held()) == CALLERS_PER_SLOT * session.client.limiter.allowed == workers
 
 
 async def test_a_create_that_only_waits_for_other_creates_of_its_account_is_not_told_to_slow_down() -> None:

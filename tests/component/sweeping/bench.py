@@ -28,7 +28,6 @@ from dispersed_operator.remote.clock import ServerClock
 from dispersed_operator.remote.limiter import Limiter
 from dispersed_operator.remote.listing import ListingService
 from dispersed_operator.remote.poller import AccountPoller
-from dispersed_operator.remote.probes import Probes
 from dispersed_operator.remote.signing import Credentials
 from dispersed_operator.remote.view import RemoteView
 from dispersed_operator.statuses import StatusWriter
@@ -37,11 +36,9 @@ from dispersed_operator.sweeper import Sweeper
 from dispersed_operator.telemetry.metrics import Metrics
 from tests.simulation.apiserver import ApiServer, Gate, Reply, Sent, client_over, failure
 from tests.support.builders import BATCH, CLUSTER
+from tests.support.sessions import ACCOUNT, PROBES
 from tests.support.simulator import PUBLIC_KEY, SECRET_KEY, SimulatorProcess
 
-ACCOUNT = ResourceKey(Kind.ACCOUNT, "team-a", "default")
-
-PROBES = Probes(True, True, 300, frozenset(), (401,), 0)
 Body = dict[str, Any]
 
 

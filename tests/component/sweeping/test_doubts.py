@@ -13,7 +13,8 @@ from dispersed_operator.model.naming import create_token
 from dispersed_operator.model.reasons import Reason
 from dispersed_operator.planning.account import key_fingerprint
 from dispersed_operator.planning.vocabulary import Problem
-from tests.component.sweeping.bench import ACCOUNT, Bench, gone, sweep_twice, until
+from tests.component.sweeping.bench import Bench, gone, sweep_twice, until
+from tests.support.sessions import ACCOUNT
 from tests.support.simulator import PUBLIC_KEY
 
 NOBODYS = "22222222-2222-4222-8222-222222222222"

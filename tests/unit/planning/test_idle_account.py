@@ -8,9 +8,8 @@ import pytest
 
 from dispersed_operator.accounts import AWAITS_POLL, AccountSession
 from dispersed_operator.planning.breaker import CLOSED, after_poll
-from dispersed_operator.remote.probes import Probes
 from dispersed_operator.remote.transport import build_http_client
-from tests.support.sessions import open_session
+from tests.support.sessions import PROBES, open_session
 
 JOBS = ("one", "two", "three")
 
@@ -24,14 +23,7 @@ def tracked() -> set[str]:
 async def session(tracked: set[str]) -> AsyncIterator[AccountSession]:
     async with build_http_client() as http:
         session = open_session(http, tracked=lambda: tracked)
-        session.probes = Probes(
-            replay_refused=True,
-            stale_refused=True,
-            window_seconds=300,
-            replay_codes=frozenset(),
-            refusal_statuses=(401,),
-            server_time=0,
-        )
+        session.probes = PROBES
         session.awaits_poll = True
         yield session
 
